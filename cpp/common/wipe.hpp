@@ -1,0 +1,47 @@
+// Memory for secrets: cache-line aligned, and overwritten before it is given back.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <new>
+#include <vector>
+
+namespace veilsum::common {
+
+// The barrier keeps the compiler from dropping stores to memory that is about to be freed.
+inline void wipe(void* data, std::size_t bytes) {
+  std::memset(data, 0, bytes);
+  __asm__ volatile("" : : "r"(data) : "memory");
+}
+
+constexpr std::size_t cache_line = 64;
+
+template <class T, bool Wipes>
+struct aligned_allocator {
+  using value_type = T;
+  template <class U>
+  struct rebind {
+    using other = aligned_allocator<U, Wipes>;
+  };
+
+  aligned_allocator() = default;
+  template <class U>
+  aligned_allocator(const aligned_allocator<U, Wipes>&) {}
+
+  T* allocate(std::size_t count) {
+    if (count > static_cast<std::size_t>(-1) / sizeof(T)) throw std::bad_array_new_length();
+    return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t(cache_line)));
+  }
+  void deallocate(T* data, std::size_t count) noexcept {
+    if (Wipes) wipe(data, count * sizeof(T));
+    ::operator delete(data, std::align_val_t(cache_line));
+  }
+  friend bool operator==(const aligned_allocator&, const aligned_allocator&) { return true; }
+  friend bool operator!=(const aligned_allocator&, const aligned_allocator&) { return false; }
+};
+
+using words = std::vector<std::uint64_t, aligned_allocator<std::uint64_t, false>>;
+using secret_words = std::vector<std::uint64_t, aligned_allocator<std::uint64_t, true>>;
+
+}  // namespace veilsum::common

@@ -1,0 +1,165 @@
+// The proof by execution for the vector code: the arithmetic of avx512ifma_lane on one number, where
+// each value carries an upper bound that holds for every input, and whether a secret flows into it.
+//
+// The bounds are propagated from the bounds of the operands, never from their values, so that one run
+// proves for all inputs that no sum overflows 64 bits. A digit, column or mask converts to nothing: an
+// algorithm that compiles cannot branch on one or index by one, except through reveal(), which reports.
+// Faults are counted in checked_lane::faults, not thrown: the algorithms know no exceptions.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace veilsum::kernels {
+
+struct checked_faults {
+  std::size_t overflows = 0;   // a sum may exceed 64 bits, or a factor 52
+  std::size_t leaks = 0;       // a secret was revealed
+  std::size_t operations = 0;  // how much was checked
+  std::uint64_t largest_sum = 0;
+};
+
+class checked_lane {
+  __extension__ typedef unsigned __int128 wide;
+
+ public:
+  static inline checked_faults faults;
+
+  class digit {
+    friend class checked_lane;
+    std::uint64_t value = 0;
+    std::uint64_t bound = 0;  // value <= bound for every input
+    bool secret = false;
+  };
+  class mask {
+    friend class checked_lane;
+    bool value = false;
+    bool secret = false;
+  };
+  struct column {
+    digit low, high;
+  };
+  using word = digit;
+
+  static constexpr std::size_t lanes = 1;
+  static constexpr std::size_t digit_bits = 52;
+  static constexpr std::size_t tile = 4;
+  static constexpr std::size_t field_rows = 4;
+  static constexpr std::uint64_t digit_mask = (std::uint64_t{1} << 52) - 1;
+
+  static digit make_public(std::uint64_t value, std::uint64_t bound = digit_mask) {
+    return make(value, bound, false);
+  }
+  static digit make_secret(std::uint64_t value, std::uint64_t bound = digit_mask) {
+    return make(value, bound, true);
+  }
+  // What tests read at the end of a run.
+  static std::uint64_t declassify(digit x) { return x.value; }
+  // What a branch or an index would need.
+  static std::uint64_t reveal(digit x) {
+    faults.leaks += x.secret ? 1 : 0;
+    return x.value;
+  }
+
+  static digit zero() { return {}; }
+  static column zero_column() { return {}; }
+  static digit load(const word* p) { return *p; }
+  static digit load_unaligned(const word* p) { return *p; }
+  static digit broadcast(const word* p) { return *p; }
+  static void store(word* p, digit x) { *p = normalised(x); }
+  static void store_unaligned(word* p, digit x) { *p = normalised(x); }
+
+  static void multiply_add(column& t, digit a, digit b) {
+    normalised(a);
+    normalised(b);
+    const wide product = static_cast<wide>(a.value) * b.value;
+    const wide bound = static_cast<wide>(a.bound) * b.bound;
+    const bool secret = a.secret || b.secret;
+    const std::uint64_t low_bound =
+        bound > digit_mask ? digit_mask : static_cast<std::uint64_t>(bound);
+    t.low = sum(t.low, make(static_cast<std::uint64_t>(product) & digit_mask, low_bound, secret));
+    t.high = sum(t.high, make(static_cast<std::uint64_t>(product >> 52),
+                              static_cast<std::uint64_t>(bound >> 52), secret));
+  }
+  static void carry(column& next, const column& done) {
+    next.low = sum(next.low, sum(shifted(done.low), done.high));
+  }
+  static void add_column(column& t, const column& other) {
+    t.low = sum(t.low, other.low);
+    t.high = sum(t.high, other.high);
+  }
+  static void twice(column& t) { add_column(t, t); }
+  static digit low(const column& t) { return truncated(t.low); }
+  static digit low_product(const column& t, digit k) {
+    normalised(k);
+    const wide product = static_cast<wide>(t.low.value & digit_mask) * k.value;
+    return make(static_cast<std::uint64_t>(product) & digit_mask, digit_mask,
+                t.low.secret || k.secret);
+  }
+
+  static digit add_with_carry(digit a, digit b, digit& carry) {
+    const digit total = sum(sum(normalised(a), normalised(b)), carry);
+    carry = shifted(total);
+    return truncated(total);
+  }
+  static digit subtract_with_borrow(digit a, digit b, digit& borrow) {
+    normalised(a);
+    normalised(b);
+    const std::uint64_t difference = a.value - b.value - borrow.value;
+    const bool secret = a.secret || b.secret || borrow.secret;
+    borrow = make(difference >> 63, 1, secret);
+    return make(difference & digit_mask, digit_mask, secret);
+  }
+  static digit subtract_once(const column& t, digit p) {
+    const std::uint64_t difference = t.low.value - p.value;
+    return make(difference < t.low.value ? difference : t.low.value, digit_mask,
+                t.low.secret || p.secret);
+  }
+
+  static mask equals(digit index, std::uint64_t value) {
+    mask m;
+    m.value = index.value == value;
+    m.secret = index.secret;
+    return m;
+  }
+  static mask is_one(digit bit) { return equals(bit, 1); }
+  static digit select(mask m, digit if_set, digit if_clear) {
+    return make(m.value ? if_set.value : if_clear.value,
+                if_set.bound > if_clear.bound ? if_set.bound : if_clear.bound,
+                m.secret || if_set.secret || if_clear.secret);
+  }
+  static digit lookup(const word* row, std::size_t entry_count, digit index) {
+    digit found;
+    for (std::size_t j = 0; j < entry_count; ++j) found = select(equals(index, j), row[j], found);
+    return found;
+  }
+
+ private:
+  static digit make(std::uint64_t value, std::uint64_t bound, bool secret) {
+    digit x;
+    x.value = value;
+    x.bound = bound;
+    x.secret = secret;
+    faults.overflows += value > bound ? 1 : 0;
+    return x;
+  }
+  static digit sum(digit a, digit b) {
+    const wide bound = static_cast<wide>(a.bound) + b.bound;
+    ++faults.operations;
+    faults.overflows += bound >> 64 != 0 ? 1 : 0;
+    const std::uint64_t kept =
+        bound >> 64 != 0 ? ~std::uint64_t{0} : static_cast<std::uint64_t>(bound);
+    faults.largest_sum = kept > faults.largest_sum ? kept : faults.largest_sum;
+    return make(a.value + b.value, kept, a.secret || b.secret);
+  }
+  static digit shifted(digit x) { return make(x.value >> 52, x.bound >> 52, x.secret); }
+  static digit truncated(digit x) {
+    return make(x.value & digit_mask, x.bound > digit_mask ? digit_mask : x.bound, x.secret);
+  }
+  static digit normalised(digit x) {
+    faults.overflows += x.bound > digit_mask ? 1 : 0;
+    return x;
+  }
+};
+
+}  // namespace veilsum::kernels

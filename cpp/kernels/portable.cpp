@@ -1,0 +1,9 @@
+// The kernel that runs everywhere.
+#include "kernels/instantiate.inl.hpp"
+#include "kernels/lanes_portable.hpp"
+
+namespace veilsum::kernels {
+
+const table portable = instance<portable_lane>::make("portable");
+
+}  // namespace veilsum::kernels

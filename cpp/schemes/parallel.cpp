@@ -1,0 +1,43 @@
+#include "schemes/parallel.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+namespace veilsum::schemes {
+
+void parallel_for(std::size_t count, std::size_t grain, std::size_t threads,
+                  const std::function<void(std::size_t, std::size_t)>& work) {
+  if (threads == 0) threads = std::max(1u, std::thread::hardware_concurrency());
+  const std::size_t grains = (count + grain - 1) / grain;
+  threads = std::min(threads, grains);
+  if (threads <= 1) {
+    if (count > 0) work(0, count);
+    return;
+  }
+  std::vector<std::exception_ptr> failures(threads);
+  std::vector<std::thread> workers;
+  workers.reserve(threads);
+  const auto run = [&](std::size_t t) {
+    try {
+      work(grains * t / threads * grain, std::min(count, grains * (t + 1) / threads * grain));
+    } catch (...) {
+      failures[t] = std::current_exception();
+    }
+  };
+  // Where the system gives no further thread, the rest runs here.
+  std::size_t started = 1;
+  try {
+    for (; started < threads; ++started) workers.emplace_back(run, started);
+  } catch (const std::system_error&) {
+  }
+  run(0);
+  for (std::size_t t = started; t < threads; ++t) run(t);
+  for (std::thread& worker : workers) worker.join();
+  for (const std::exception_ptr& failure : failures)
+    if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace veilsum::schemes

@@ -1,0 +1,105 @@
+"""The compiled ground floors of veilsum: kernels and schemes over arrays."""
+
+from __future__ import annotations
+
+import typing
+
+import numpy
+import numpy.typing
+
+__all__: list[str] = [
+    "CipherVector",
+    "ModularArithmetic",
+    "PaillierPrivateKey",
+    "PaillierPublicKey",
+    "field_add",
+    "field_check",
+    "field_matmul",
+    "field_mul",
+    "field_power",
+    "field_sub",
+    "kernel_info",
+]
+
+class ModularArithmetic:
+    def __init__(self, kernel: str, modulus: numpy.typing.NDArray[numpy.uint64]) -> None: ...
+    def multiply(
+        self, a: numpy.typing.NDArray[numpy.uint64], b: numpy.typing.NDArray[numpy.uint64]
+    ) -> numpy.typing.NDArray[numpy.uint64]: ...
+    def power(
+        self,
+        a: numpy.typing.NDArray[numpy.uint64],
+        exponents: numpy.typing.NDArray[numpy.uint64],
+        window_bits: int,
+    ) -> numpy.typing.NDArray[numpy.uint64]: ...
+
+class CipherVector:
+    def __len__(self) -> int: ...
+    def append(self, other: CipherVector) -> CipherVector: ...
+    def gather(self, indices: numpy.typing.NDArray[numpy.int64]) -> CipherVector: ...
+    def invert(self, inverses: numpy.typing.NDArray[numpy.uint64]) -> CipherVector: ...
+    def lane_products(self) -> numpy.typing.NDArray[numpy.uint64]: ...
+    def multiply(self, other: CipherVector, threads: int) -> CipherVector: ...
+    def power(
+        self, exponents: numpy.typing.NDArray[numpy.uint64], bits: int, threads: int
+    ) -> CipherVector: ...
+    def select(
+        self, masks: numpy.typing.NDArray[numpy.uint64], chosen: CipherVector
+    ) -> CipherVector: ...
+    def to_words(self, threads: int) -> numpy.typing.NDArray[numpy.uint64]: ...
+
+class PaillierPublicKey:
+    def __init__(
+        self,
+        n: numpy.typing.NDArray[numpy.uint64],
+        h_s: numpy.typing.NDArray[numpy.uint64],
+        exponent_bits: int,
+    ) -> None: ...
+    def encode(
+        self, plaintexts: numpy.typing.NDArray[numpy.uint64], threads: int
+    ) -> CipherVector: ...
+    def encrypt(
+        self,
+        plaintexts: numpy.typing.NDArray[numpy.uint64],
+        exponents: numpy.typing.NDArray[numpy.uint64],
+        threads: int,
+    ) -> CipherVector: ...
+    def from_words(
+        self, rows: numpy.typing.NDArray[numpy.uint64], threads: int
+    ) -> CipherVector: ...
+    @property
+    def exponent_words(self) -> int: ...
+
+class PaillierPrivateKey:
+    def __init__(
+        self,
+        p: numpy.typing.NDArray[numpy.uint64],
+        q: numpy.typing.NDArray[numpy.uint64],
+        h_p: numpy.typing.NDArray[numpy.uint64],
+        h_q: numpy.typing.NDArray[numpy.uint64],
+        q_inverse: numpy.typing.NDArray[numpy.uint64],
+    ) -> None: ...
+    def decrypt(
+        self, ciphertexts: CipherVector, limit: numpy.typing.NDArray[numpy.uint64], threads: int
+    ) -> typing.Any: ...
+
+def field_add(
+    p: int, a: numpy.typing.NDArray[numpy.uint64], b: numpy.typing.NDArray[numpy.uint64]
+) -> numpy.typing.NDArray[numpy.uint64]: ...
+def field_check(p: int, a: numpy.typing.NDArray[numpy.uint64]) -> int: ...
+def field_matmul(
+    p: int,
+    weights: numpy.typing.NDArray[numpy.uint64],
+    values: numpy.typing.NDArray[numpy.uint64],
+    threads: int,
+) -> numpy.typing.NDArray[numpy.uint64]: ...
+def field_mul(
+    p: int, a: numpy.typing.NDArray[numpy.uint64], b: numpy.typing.NDArray[numpy.uint64]
+) -> numpy.typing.NDArray[numpy.uint64]: ...
+def field_power(
+    p: int, a: numpy.typing.NDArray[numpy.uint64], exponent: int
+) -> numpy.typing.NDArray[numpy.uint64]: ...
+def field_sub(
+    p: int, a: numpy.typing.NDArray[numpy.uint64], b: numpy.typing.NDArray[numpy.uint64]
+) -> numpy.typing.NDArray[numpy.uint64]: ...
+def kernel_info() -> dict[str, typing.Any]: ...
