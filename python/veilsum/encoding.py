@@ -1,0 +1,574 @@
+"""Fixed point: how real numbers become integers that can be summed under protection.
+
+Scale and bound are public and chosen in advance, never derived from the data, so that neither they
+nor anything computed from them says something about the values. `FixedPoint` turns floats into
+integers and back; `Digits` writes integers that are too wide for a field as several narrow ones.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from veilsum.errors import BudgetExceeded, DeserializationError
+from veilsum.wire import Reader, Writer
+
+__all__ = ["Digits", "FixedPoint", "as_integers", "require_within"]
+
+_INT64_LIMIT = 1 << 62
+_EXACT_FLOAT = 1 << 53
+_MAX_BITS = 1000  # of scales and limits, so that they are also finite floats
+_MAX_SUM_BITS = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedPoint:
+    """A public scale and bound for real numbers.
+
+    Parameters
+    ----------
+    scale : int
+        Integer units per 1.0, at least 1; ``2**fraction_bits`` or ``10**digits`` as a rule.
+    bound : float
+        The largest magnitude accepted, finite and above 0.
+
+    Raises
+    ------
+    TypeError
+        If `scale` is not an integer.
+    ValueError
+        If `scale` or `bound` is out of range.
+
+    Examples
+    --------
+    >>> encoding = FixedPoint.binary(4, bound=8.0)
+    >>> encoding.quantise([0.5, -1.25, 1 / 3])
+    array([  8, -20,   5])
+    >>> encoding.dequantise(np.array([8, -20, 5]))
+    array([ 0.5   , -1.25  ,  0.3125])
+    """
+
+    scale: int
+    bound: float
+
+    def __post_init__(self) -> None:
+        if isinstance(self.scale, bool) or not isinstance(self.scale, int):
+            raise TypeError(f"scale: got {type(self.scale).__name__}, expected int")
+        if self.scale < 1 or self.scale.bit_length() > _MAX_BITS:
+            raise ValueError(
+                f"scale: got an integer of {self.scale.bit_length()} bits, "
+                f"expected 1 to 2**{_MAX_BITS} - 1"
+            )
+        if not (math.isfinite(self.bound) and self.bound > 0):
+            raise ValueError(f"bound: got {self.bound}, expected a finite number above 0")
+        object.__setattr__(self, "bound", float(self.bound))
+        if self.limit.bit_length() > _MAX_BITS:
+            raise ValueError(
+                f"bound: got {self.bound}, expected at most 2**{_MAX_BITS} units of 1 / scale"
+            )
+
+    @classmethod
+    def binary(cls, fraction_bits: int = 32, *, bound: float = 2.0**20) -> Self:
+        """Units of ``2**-fraction_bits``.
+
+        Parameters
+        ----------
+        fraction_bits : int
+            From 0.
+        bound : float
+            As for the class.
+
+        Examples
+        --------
+        >>> FixedPoint.binary(10).scale
+        1024
+        """
+        if fraction_bits < 0:
+            raise ValueError(f"fraction_bits: got {fraction_bits}, expected at least 0")
+        return cls(scale=1 << fraction_bits, bound=bound)
+
+    @classmethod
+    def decimal(cls, digits: int, *, bound: float = 2.0**20) -> Self:
+        """Units of ``10**-digits``.
+
+        Parameters
+        ----------
+        digits : int
+            Decimals kept, from 0.
+        bound : float
+            As for the class.
+
+        Examples
+        --------
+        >>> FixedPoint.decimal(3).quantise(0.0625)
+        array(62)
+        """
+        if digits < 0:
+            raise ValueError(f"digits: got {digits}, expected at least 0")
+        return cls(scale=10**digits, bound=bound)
+
+    @property
+    def limit(self) -> int:
+        """The largest magnitude that `quantise` returns: `bound` in units, rounded as values are.
+
+        Examples
+        --------
+        >>> FixedPoint.binary(32, bound=2.0**20).limit == 2**52
+        True
+        """
+        numerator, denominator = self.bound.as_integer_ratio()
+        return _divide(numerator * self.scale, denominator)
+
+    def quantise(self, values: ArrayLike) -> NDArray[Any]:
+        """Round to whole units, half to even, exactly.
+
+        Parameters
+        ----------
+        values : array_like
+            Real numbers, of any shape, each of magnitude at most `bound`.
+
+        Returns
+        -------
+        NDArray[int64] or NDArray[object]
+            Of the shape of `values`: int64 when `limit` is below 2**62, else Python integers.
+
+        Raises
+        ------
+        BudgetExceeded
+            If a value is NaN, infinite or beyond `bound`.
+        TypeError
+            If `values` are not real numbers.
+
+        Examples
+        --------
+        >>> FixedPoint.binary(0).quantise([0.5, 1.5, 2.5])
+        array([0, 2, 2])
+        """
+        array = np.asarray(values)
+        if array.dtype.kind not in "biufO":
+            raise TypeError(f"values: got dtype {array.dtype}, expected real numbers")
+        if array.dtype.kind == "O":
+            return self._quantise_objects(array)
+        if array.dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                return self._quantise_floats(array.astype(np.float64))
+        return self._quantise_integers(array)
+
+    def dequantise(self, integers: NDArray[Any]) -> NDArray[np.float64]:
+        """Divide by the scale, correctly rounded.
+
+        Parameters
+        ----------
+        integers : NDArray
+            Of an integer dtype, or of Python integers; sums may exceed `limit`.
+
+        Returns
+        -------
+        NDArray[float64]
+            Of the shape of `integers`.
+
+        Raises
+        ------
+        TypeError
+            If `integers` are not integers.
+        OverflowError
+            If a result is beyond float64.
+
+        Examples
+        --------
+        >>> FixedPoint.decimal(2).dequantise(np.array([125, -1]))
+        array([ 1.25, -0.01])
+        """
+        array = np.asarray(integers)
+        _require_integers("integers", array)
+        if array.dtype.kind != "O" and self._divides_in_floats(array):
+            return np.asarray(array.astype(np.float64) / float(self.scale))
+        quotients = [int(unit) / self.scale for unit in array.flat]
+        return np.array(quotients, np.float64).reshape(array.shape)
+
+    def write(self, writer: Writer) -> None:
+        """Append scale and bound to a message."""
+        writer.integer(self.scale)
+        writer.float64(self.bound)
+
+    @classmethod
+    def read(cls, reader: Reader) -> Self:
+        """Read what `write` wrote; raises DeserializationError when it is out of range."""
+        scale = reader.integer(max_bytes=_MAX_BITS // 8)
+        bound = reader.float64()
+        try:
+            return cls(scale=scale, bound=bound)
+        except ValueError as error:
+            raise DeserializationError(f"fixed point: {error}") from None
+
+    def _quantise_floats(self, array: NDArray[np.float64]) -> NDArray[Any]:
+        _refuse("values", ~(np.abs(array) <= self.bound), f"the bound {self.bound}")
+        units = array * float(self.scale)
+        whole = np.asarray(np.rint(units))
+        if self._wide:
+            rounded = self._integers(map(int, whole.flat), whole.shape)
+        else:
+            rounded = whole.astype(np.int64)
+        if not _is_power_of_two(self.scale):
+            # The product was rounded once already: a tie may not be one, a large one may be off.
+            unsure = (np.abs(units - whole) == 0.5) | (np.abs(units) >= _EXACT_FLOAT / 2)
+            unsure |= float(self.scale) != self.scale
+            rounded[unsure] = [self._round(value) for value in array[unsure]]
+        return rounded
+
+    def _quantise_integers(self, array: NDArray[Any]) -> NDArray[Any]:
+        require_within("values", array, math.floor(self.bound))
+        return np.asarray(array.astype(object if self._wide else np.int64) * self.scale)
+
+    def _quantise_objects(self, array: NDArray[Any]) -> NDArray[Any]:
+        strangers = sum(not isinstance(value, Real) for value in array.flat)
+        if strangers:
+            raise TypeError(f"values: {strangers} of {array.size} objects are not real numbers")
+        inside = [bool(abs(value) <= self.bound) for value in array.flat]
+        _refuse("values", ~np.array(inside, np.bool_), f"the bound {self.bound}")
+        return self._integers(map(self._round, array.flat), array.shape)
+
+    @property
+    def _wide(self) -> bool:
+        return self.limit >= _INT64_LIMIT
+
+    def _integers(self, units: Iterable[int], shape: tuple[int, ...]) -> NDArray[Any]:
+        return np.array(list(units), object if self._wide else np.int64).reshape(shape)
+
+    def _round(self, value: Any) -> int:
+        exact = int(value) if isinstance(value, Integral) else value
+        numerator, denominator = exact.as_integer_ratio()
+        return _divide(numerator * self.scale, denominator)
+
+    def _divides_in_floats(self, array: NDArray[Any]) -> bool:
+        """Whether numerators and scale are exact floats, so that one rounding happens."""
+        if _is_power_of_two(self.scale):
+            return True
+        return self.scale <= _EXACT_FLOAT and not bool(_beyond(array, _EXACT_FLOAT).any())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digits:
+    """How wide integers are written as narrow digits whose sums fit a capacity.
+
+    An integer is ``sum(digit[i] * 2**(width * i))`` with balanced digits, the least significant
+    first. Vectors are added digit by digit, without carries, and joined at the end. Make one with
+    `for_sum`.
+
+    Parameters
+    ----------
+    limit : int
+        The largest magnitude of an integer, at least 1.
+    summands : int
+        How many vectors will be added, at least 1.
+    width : int
+        Bits of a digit, at least 1; at most 62 when there is more than one digit.
+    count : int
+        Digits of an integer, at least 1; with 1 the integers stay as they are.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range, or `count` digits cannot hold `limit`.
+
+    Examples
+    --------
+    >>> digits = Digits.for_sum(limit=1000, summands=4, capacity=100)
+    >>> digits.width, digits.count, digits.digit_limit
+    (5, 3, 16)
+    >>> parts = digits.split(np.array([1000, -7]))
+    >>> parts
+    array([[ 8, -1,  1],
+           [-7,  0,  0]])
+    >>> digits.join(4 * parts)
+    array([4000,  -28])
+    """
+
+    limit: int
+    summands: int
+    width: int
+    count: int
+
+    def __post_init__(self) -> None:
+        for name in ("limit", "summands", "width", "count"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(f"{name}: got {type(value).__name__}, expected int")
+            if value < 1:
+                raise ValueError(f"{name}: got {value}, expected at least 1")
+        if self.count == 1:
+            return
+        if self.width > 62:
+            raise ValueError(f"width: got {self.width}, expected at most 62")
+        if self.count != _digits_needed(self.limit, self.width):
+            raise ValueError(
+                f"count: got {self.count}, expected {_digits_needed(self.limit, self.width)} "
+                f"digits of {self.width} bits for a limit of {self.limit.bit_length()} bits"
+            )
+
+    @classmethod
+    def for_sum(cls, *, limit: int, summands: int, capacity: int) -> Self:
+        """Choose the fewest digits with which a sum stays within a capacity.
+
+        Parameters
+        ----------
+        limit : int
+            The largest magnitude of an integer, at least 1.
+        summands : int
+            How many vectors will be added, at least 1.
+        capacity : int
+            The largest magnitude that a sum of digits may reach, such as ``PrimeField.limit``.
+
+        Returns
+        -------
+        Digits
+            With ``count == 1`` when ``limit * summands <= capacity``.
+
+        Raises
+        ------
+        BudgetExceeded
+            If `capacity` is below `summands`: not even one bit fits.
+        ValueError
+            If `limit` or `summands` is below 1.
+
+        Examples
+        --------
+        >>> Digits.for_sum(limit=2**20, summands=8, capacity=2**49).count
+        1
+        """
+        if limit < 1 or summands < 1:
+            raise ValueError("limit, summands: got a number below 1, expected at least 1")
+        if limit * summands <= capacity:
+            return cls(limit=limit, summands=summands, width=limit.bit_length() + 1, count=1)
+        if capacity < summands:
+            raise BudgetExceeded(
+                f"capacity: got {capacity}, expected at least the {summands} summands; "
+                "use fewer summands or a larger field"
+            )
+        width = min((capacity // summands).bit_length(), 62)
+        count = _digits_needed(limit, width)
+        return cls(limit=limit, summands=summands, width=width, count=count)
+
+    @property
+    def digit_limit(self) -> int:
+        """The largest magnitude of a digit."""
+        return self.limit if self.count == 1 else 1 << (self.width - 1)
+
+    def split(self, integers: NDArray[Any]) -> NDArray[Any]:
+        """Write integers as digits.
+
+        Parameters
+        ----------
+        integers : NDArray
+            Of an integer dtype, or of Python integers, each of magnitude at most `limit`.
+
+        Returns
+        -------
+        NDArray[int64]
+            Of shape ``(*integers.shape, count)``. Python integers (dtype object) only when
+            `count` is 1 and `limit` is 2**62 or more.
+
+        Raises
+        ------
+        BudgetExceeded
+            If an integer is beyond `limit`.
+        TypeError
+            If `integers` are not integers.
+
+        Examples
+        --------
+        >>> Digits.for_sum(limit=9, summands=2, capacity=18).split(np.array([9, -3]))
+        array([[ 9],
+               [-3]])
+        """
+        array = np.asarray(integers)
+        _require_integers("integers", array)
+        require_within("integers", array, self.limit)
+        wide = self.limit >= _INT64_LIMIT
+        rest = array.astype(object if wide else np.int64)
+        if self.count == 1:
+            return rest[..., np.newaxis]
+        digits = np.empty((*array.shape, self.count), np.int64)
+        half, mask = self.digit_limit, (1 << self.width) - 1
+        for place in range(self.count - 1):
+            digit = ((rest + half) & mask) - half
+            digits[..., place] = digit
+            rest = (rest - digit) >> self.width
+        digits[..., -1] = rest
+        return digits
+
+    def join(self, digit_sums: NDArray[Any]) -> NDArray[Any]:
+        """Read sums of digits as integers.
+
+        Parameters
+        ----------
+        digit_sums : NDArray
+            Of shape ``(*shape, count)``, integers of magnitude at most ``digit_limit * summands``.
+
+        Returns
+        -------
+        NDArray[int64] or NDArray[object]
+            Of shape `shape`: int64 when every such sum fits 62 bits, else Python integers.
+
+        Raises
+        ------
+        BudgetExceeded
+            If a sum of digits is larger than `summands` vectors can give.
+        TypeError
+            If `digit_sums` are not integers.
+        ValueError
+            If their last axis is not `count` long.
+
+        Examples
+        --------
+        >>> digits = Digits.for_sum(limit=1000, summands=4, capacity=100)
+        >>> digits.join(np.array([[8, -1, 1]]))
+        array([1000])
+        """
+        array = np.asarray(digit_sums)
+        _require_integers("digit_sums", array)
+        if array.ndim == 0 or array.shape[-1] != self.count:
+            raise ValueError(
+                f"digit_sums: got shape {array.shape}, expected a last axis of {self.count}"
+            )
+        digit_sum_limit = self.digit_limit * self.summands
+        require_within("digit_sums", array, digit_sum_limit)
+        largest = sum(digit_sum_limit << self.width * place for place in range(self.count))
+        places = array.astype(np.int64 if largest < _INT64_LIMIT else object)
+        joined = places[..., -1]
+        for place in reversed(range(self.count - 1)):
+            joined = (joined << self.width) + places[..., place]
+        return np.asarray(joined)
+
+    def write(self, writer: Writer) -> None:
+        """Append the parameters to a message."""
+        writer.integer(self.limit)
+        writer.u64(self.summands)
+        writer.u32(self.width)
+        writer.u32(self.count)
+
+    @classmethod
+    def read(cls, reader: Reader) -> Self:
+        """Read what `write` wrote; raises DeserializationError when it is out of range."""
+        limit = reader.integer(max_bytes=_MAX_SUM_BITS // 8)
+        summands, width, count = reader.u64(), reader.u32(), reader.u32()
+        try:
+            return cls(limit=limit, summands=summands, width=width, count=count)
+        except ValueError as error:
+            raise DeserializationError(f"digits: {error}") from None
+
+
+def as_integers(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Read an array of integers; lists of Python integers stay exact.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for the error.
+    values : array_like
+        Of a boolean or integer dtype.
+
+    Returns
+    -------
+    NDArray
+        Of a boolean or integer dtype.
+
+    Raises
+    ------
+    TypeError
+        If `values` are of another dtype, or too wide for each.
+
+    Examples
+    --------
+    >>> as_integers("residues", [1, 2**63])
+    array([                  1, 9223372036854775808], dtype=uint64)
+    """
+    array = np.asarray(values)
+    if array.dtype.kind == "f" and not isinstance(values, np.ndarray | np.generic | float):
+        # NumPy reads [] and [1, 2**63] as floats.
+        objects = np.asarray(values, object)
+        if all(isinstance(value, int) and 0 <= value < 1 << 64 for value in objects.flat):
+            return objects.astype(np.uint64)
+    if array.dtype.kind not in "biu":
+        raise TypeError(
+            f"{name}: got dtype {array.dtype}, expected integers of at most 64 bits; "
+            "turn real numbers into integers by encoding.FixedPoint first"
+        )
+    return array
+
+
+def require_within(name: str, integers: NDArray[Any], limit: int) -> None:
+    """Refuse integers whose magnitude exceeds a public limit.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for the error.
+    integers : NDArray
+        Of a boolean or integer dtype, or of Python integers.
+    limit : int
+        At least 0.
+
+    Raises
+    ------
+    BudgetExceeded
+        If an integer is beyond `limit`; the error says how many, not which.
+
+    Examples
+    --------
+    >>> require_within("update", np.array([3, -3]), 3)
+    """
+    _refuse(name, _beyond(integers, limit), f"{limit} in magnitude")
+
+
+def _digits_needed(limit: int, width: int) -> int:
+    """Count the balanced digits of `width` bits that hold every magnitude up to `limit`."""
+    half = 1 << (width - 1)
+    count = 1
+    while limit > half:
+        limit = (limit + half) >> width
+        count += 1
+    return count
+
+
+def _divide(numerator: int, denominator: int) -> int:
+    """Divide and round half to even."""
+    quotient, rest = divmod(numerator, denominator)
+    return quotient + (2 * rest + (quotient & 1) > denominator)
+
+
+def _is_power_of_two(n: int) -> bool:
+    return n & (n - 1) == 0
+
+
+def _require_integers(name: str, array: NDArray[Any]) -> None:
+    if array.dtype.kind == "O":
+        strangers = sum(not isinstance(value, Integral) for value in array.flat)
+        if strangers:
+            raise TypeError(f"{name}: {strangers} of {array.size} objects are not integers")
+    elif array.dtype.kind not in "biu":
+        raise TypeError(f"{name}: got dtype {array.dtype}, expected integers")
+
+
+def _refuse(name: str, outside: NDArray[np.bool_], allowed: str) -> None:
+    count = int(np.count_nonzero(outside))
+    if count:
+        raise BudgetExceeded(
+            f"{name}: {count} of {outside.size} are not within {allowed}; "
+            "clip them or fix a larger bound in advance"
+        )
+
+
+def _beyond(array: NDArray[Any], limit: int) -> NDArray[np.bool_]:
+    """Where magnitudes exceed `limit`, without the wrap of ``abs`` at the edge of a dtype."""
+    if array.dtype.kind == "O":
+        outside = [bool(abs(value) > limit) for value in array.flat]
+        return np.array(outside, np.bool_).reshape(array.shape)
+    if array.dtype.kind == "b":
+        return np.asarray(array & (limit < 1))
+    info = np.iinfo(array.dtype)
+    return np.asarray((array > min(limit, info.max)) | (array < max(-limit, info.min)))
