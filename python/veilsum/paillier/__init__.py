@@ -1,0 +1,18 @@
+"""Paillier encryption of whole arrays: keys, and ciphertexts that behave like NumPy arrays.
+
+Examples
+--------
+>>> import numpy as np
+>>> from veilsum import paillier
+>>> pub, priv = paillier.keygen(bits=2048)
+>>> x = pub.encrypt(np.array([[0.5, -1.25], [3.0, 2.0]]))
+>>> y = 3 * (x + x) - np.ones((2, 2))
+>>> priv.decrypt(y)
+array([[ 2. , -8.5],
+       [17. , 11. ]])
+"""
+
+from veilsum.paillier.arrays import CipherArray
+from veilsum.paillier.keys import PrivateKey, PublicKey, keygen
+
+__all__ = ["CipherArray", "PrivateKey", "PublicKey", "keygen"]

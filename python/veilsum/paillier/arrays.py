@@ -1,0 +1,456 @@
+"""Arrays of ciphertexts with the arithmetic of NumPy.
+
+A `CipherArray` is an opaque handle to ciphertexts that stay in the kernel's memory, a shape, and
+the public encoding of what they hold: ``scale`` (units per 1.0) and ``limit`` (the largest
+magnitude of the integers, a static budget). Every operation computes the new limit before it runs
+and refuses to pass what the key can hold. Plain operands and factors are public: their size moves
+the limit.
+
+Bytes follow the header of `veilsum.wire`: the key's fingerprint, shape, scale, limit, then one row
+of ``2 * bits / 64`` words for each ciphertext.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Self
+
+import gmpy2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from veilsum import _core
+from veilsum.encoding import FixedPoint
+from veilsum.errors import BudgetExceeded, InvalidCiphertext, KeyMismatch, ScaleMismatch
+from veilsum.paillier.limbs import from_words, signed_limbs, to_rows, to_words
+from veilsum.wire import MAX_ELEMENTS, Kind, Reader, Writer
+
+if TYPE_CHECKING:
+    from veilsum.paillier.keys import PublicKey
+
+__all__ = ["CipherArray"]
+
+_WEIGHT_BITS = 32
+_MAX_SCALE_BITS = 1000
+_ALL_CORES = 0
+
+
+class CipherArray:
+    """An array of Paillier ciphertexts; made by ``PublicKey.encrypt`` or `from_bytes`.
+
+    Operators follow NumPy's rules of broadcasting. ``+`` and ``-`` take ciphertexts of the same key
+    and scale, or plain numbers, which are encoded at this array's scale. ``*`` and ``@`` take plain
+    numbers: integers keep the scale, floats are encoded with 32 fraction bits (`multiply` takes
+    others) and the scales multiply. The time of a product depends on the largest factor, not on
+    the others. A product with 0 is the trivial encryption of 0, and sums and products reveal to a
+    holder of their operands how they were made: `rerandomize` before they are sent.
+
+    Attributes
+    ----------
+    public_key : PublicKey
+    shape : tuple of int
+    scale : int
+        Units per 1.0.
+    limit : int
+        The largest magnitude of the integers encrypted.
+    """
+
+    __slots__ = ("limit", "public_key", "scale", "shape", "vector")
+    __array_ufunc__ = None  # NumPy leaves the operators to us
+
+    def __init__(
+        self,
+        public_key: "PublicKey",
+        vector: _core.CipherVector,
+        *,
+        shape: tuple[int, ...],
+        scale: int,
+        limit: int,
+    ) -> None:
+        self.public_key = public_key
+        self.vector = vector
+        self.shape = shape
+        self.scale = scale
+        self.limit = limit
+
+    # ---- Shape
+
+    @property
+    def size(self) -> int:
+        """How many ciphertexts there are."""
+        return len(self.vector)
+
+    @property
+    def ndim(self) -> int:
+        """How many axes there are."""
+        return len(self.shape)
+
+    @property
+    def T(self) -> Self:  # noqa: N802
+        """The transposed array."""
+        return self._take(self._indices().T)
+
+    def reshape(self, *shape: int) -> Self:
+        """Give the same ciphertexts another shape, as ``numpy.reshape``; -1 stands for the rest."""
+        return self._take(self._indices().reshape(*shape))
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of an array without axes")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Self]:
+        len(self)  # refuses an array without axes
+        return (self._take(np.asarray(row)) for row in self._indices())
+
+    def __getitem__(self, key: Any) -> Self:
+        return self._take(np.asarray(self._indices()[key]))
+
+    def _indices(self) -> NDArray[np.int64]:
+        return np.arange(self.size, dtype=np.int64).reshape(self.shape)
+
+    def _take(self, indices: NDArray[np.int64]) -> Self:
+        flat = np.ascontiguousarray(indices.reshape(-1))
+        return self._with(self.vector.gather(flat), shape=indices.shape)
+
+    def _broadcast(self, shape: tuple[int, ...]) -> Self:
+        if shape == self.shape:
+            return self
+        return self._take(np.broadcast_to(self._indices(), shape))
+
+    def _with(self, vector: _core.CipherVector, **changes: Any) -> Self:
+        kept: dict[str, Any] = {"shape": self.shape, "scale": self.scale, "limit": self.limit}
+        return type(self)(self.public_key, vector, **(kept | changes))
+
+    # ---- Sums
+
+    def __add__(self, other: Any) -> Self:
+        addend = self._operand(other)
+        if addend is None:
+            return NotImplemented
+        limit = self._require_limit(self.limit + addend.limit)
+        shape = np.broadcast_shapes(self.shape, addend.shape)
+        left, right = self._broadcast(shape), addend._broadcast(shape)
+        vector = left.vector.multiply(right.vector, _ALL_CORES)
+        return self._with(vector, shape=shape, limit=limit)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Self:
+        return self._with(self._inverse())
+
+    def __sub__(self, other: Any) -> Self:
+        if isinstance(other, CipherArray):
+            return self.__add__(-other)
+        plain = _plain(other)
+        return NotImplemented if plain is None else self + _negated(plain)
+
+    def __rsub__(self, other: Any) -> Self:
+        return (-self).__add__(other)
+
+    def sum(self, axis: int | tuple[int, ...] | None = None) -> Self:
+        """Add up the elements along one axis, several, or all of them.
+
+        Raises
+        ------
+        BudgetExceeded
+            If the number of summands times the limit is beyond the key.
+        ValueError
+            If an axis does not exist.
+        """
+        indices = self._indices()
+        axes = tuple(range(self.ndim)) if axis is None else np.atleast_1d(axis)
+        kept = np.sum(indices, axis=tuple(axes), keepdims=False).shape  # refuses impossible axes
+        summed = np.unique([int(a) % self.ndim for a in axes])
+        rest = [a for a in range(self.ndim) if a not in summed]
+        rows = indices.transpose(*rest, *summed).reshape(int(np.prod(kept)), -1)
+        return self._take(rows)._sum_rows().reshape(kept)
+
+    def _sum_rows(self) -> Self:
+        """Add up the second of two axes by a tree, every level in full lanes."""
+        rows, columns = self.shape
+        limit = self._require_limit(self.limit * max(columns, 1))
+        if columns == 0:
+            return self._encode(np.zeros(rows, np.int64), limit=0)._with_limit(limit)
+        level = self
+        while level.shape[1] > 1:
+            half = level.shape[1] // 2
+            left, right = level[:, :half], level[:, half : 2 * half]
+            pairs = self._with(left.vector.multiply(right.vector, _ALL_CORES), shape=(rows, half))
+            level = pairs if level.shape[1] % 2 == 0 else pairs._beside(level[:, 2 * half :])
+        return level.reshape(rows)._with_limit(limit)
+
+    def _beside(self, other: Self) -> Self:
+        """Join two arrays of as many rows, along the second axis."""
+        joined = self._with(self.vector.append(other.vector), shape=(self.size + other.size,))
+        return joined._take(np.hstack([self._indices(), self.size + other._indices()]))
+
+    def _with_limit(self, limit: int) -> Self:
+        return self._with(self.vector, limit=limit)
+
+    # ---- Products
+
+    def multiply(self, factors: ArrayLike, *, weight_bits: int = _WEIGHT_BITS) -> Self:
+        """Multiply by plain numbers, with broadcasting.
+
+        Parameters
+        ----------
+        factors : array_like
+            Real numbers, public. Integers keep the scale; floats are rounded to multiples of
+            ``2**-weight_bits``, and the scale grows by that factor.
+        weight_bits : int
+            For floats, at least 0.
+
+        Raises
+        ------
+        BudgetExceeded
+            If the limit times the largest factor is beyond the key; if a factor is NaN or infinite.
+        TypeError
+            If `factors` are not real numbers.
+        """
+        plain = _plain(factors)
+        if plain is None:
+            raise TypeError(f"factors: got {type(factors).__name__}, expected real numbers")
+        weights, weight_scale = _weights(plain, weight_bits)
+        limit = self._require_limit(self.limit * _largest(weights))
+        scale = self._require_scale(self.scale * weight_scale)
+        shape = np.broadcast_shapes(self.shape, weights.shape)
+        vector = self._broadcast(shape)._power(np.broadcast_to(weights, shape))
+        return self._with(vector, shape=shape, scale=scale, limit=limit)
+
+    def __mul__(self, other: Any) -> Self:
+        return NotImplemented if _plain(other) is None else self.multiply(other)
+
+    __rmul__ = __mul__
+
+    def __matmul__(self, other: Any) -> Self:
+        plain = _plain(other)
+        return NotImplemented if plain is None else self._matmul(plain)
+
+    def __rmatmul__(self, other: Any) -> Self:
+        plain = _plain(other)
+        return NotImplemented if plain is None else self.T._matmul(plain.T).T
+
+    def _matmul(self, plain: NDArray[Any]) -> Self:
+        shape = np.matmul(np.empty(self.shape), np.empty(plain.shape)).shape  # NumPy's own errors
+        if self.ndim > 2 or plain.ndim > 2:
+            raise ValueError(
+                f"@: got {self.ndim} and {plain.ndim} axes, expected 1 or 2; loop over the others"
+            )
+        rows = self.reshape(-1, plain.shape[0])
+        weights, weight_scale = _weights(plain.reshape(plain.shape[0], -1), _WEIGHT_BITS)
+        limit = self._require_limit(
+            self.limit * max((sum(abs(int(w)) for w in column) for column in weights.T), default=0)
+        )
+        scale = self._require_scale(self.scale * weight_scale)
+        columns = [rows._weighted_sums(column) for column in weights.T]
+        joined = columns[0].reshape(-1, 1)
+        for column in columns[1:]:
+            joined = joined._beside(column.reshape(-1, 1))
+        return joined.reshape(*shape)._with(joined.vector, shape=shape, scale=scale, limit=limit)
+
+    def _weighted_sums(self, weights: NDArray[Any]) -> Self:
+        """Weigh and add up each row; the caller has checked the budget and sets the limit."""
+        weighed = self._with(self._power(np.broadcast_to(weights, self.shape)), limit=0)
+        return weighed._sum_rows()
+
+    def _power(self, weights: NDArray[Any]) -> _core.CipherVector:
+        """Raise each ciphertext to its weight, in time that depends on the largest weight only."""
+        flat = weights.reshape(-1)
+        base = self.vector
+        negative = flat < 0
+        if negative.any():
+            masks = np.where(negative, np.uint64(2**64 - 1), np.uint64(0))
+            base = base.select(np.ascontiguousarray(masks), self._inverse())
+        magnitudes = np.abs(flat)
+        bits = _largest(flat).bit_length()
+        rows = to_rows(magnitudes, signed_limbs((1 << bits) - 1))
+        return base.power(rows, bits, _ALL_CORES)
+
+    # ---- Randomness and bytes
+
+    def rerandomize(self, *, threads: int | None = None) -> Self:
+        """Encrypt anew: the same plaintexts, and ciphertexts that cannot be linked to these.
+
+        Parameters
+        ----------
+        threads : int, optional
+            All cores unless given.
+        """
+        zeros = self.public_key._encrypt_integers(np.zeros(self.size, np.int64), 0, threads)
+        return self._with(self.vector.multiply(zeros, threads or _ALL_CORES))
+
+    def is_trivial(self) -> bool:
+        """Tell whether a ciphertext equals 1, the encryption of 0 that anyone recognises.
+
+        Protocols refuse such ciphertexts.
+        """
+        rows = self.vector.to_words(_ALL_CORES)
+        return bool(((rows[:, 0] == 1) & ~rows[:, 1:].any(axis=1)).any())
+
+    def to_bytes(self) -> bytes:
+        """Write the ciphertexts with their shape, scale and limit, and the key's fingerprint."""
+        writer = Writer(Kind.CIPHER_ARRAY)
+        writer.blob(self.public_key.fingerprint)
+        writer.shape(self.shape)
+        writer.integer(self.scale)
+        writer.integer(self.limit)
+        writer.array(self.vector.to_words(_ALL_CORES))
+        return writer.finish()
+
+    @classmethod
+    def from_bytes(
+        cls, data: bytes, public_key: "PublicKey", *, max_size: int = MAX_ELEMENTS
+    ) -> Self:
+        """Read what `to_bytes` wrote, and validate it.
+
+        Parameters
+        ----------
+        data : bytes
+            They may be hostile.
+        public_key : PublicKey
+            Under which they were encrypted.
+        max_size : int
+            The most ciphertexts accepted.
+
+        Raises
+        ------
+        DeserializationError
+            If the bytes are malformed.
+        KeyMismatch
+            If they are under another key.
+        InvalidCiphertext
+            If a number is not between 0 and n**2 or not coprime to n.
+        BudgetExceeded
+            If the stated limit is beyond the key.
+        """
+        reader = Reader(data, Kind.CIPHER_ARRAY)
+        if reader.blob(max_bytes=32) != public_key.fingerprint:
+            raise KeyMismatch("data: it is under another key; use the key that encrypted it")
+        shape = reader.shape(max_size=max_size)
+        scale = reader.integer(max_bytes=-(-_MAX_SCALE_BITS // 8))
+        limit = reader.integer(max_bytes=public_key.bits // 8)
+        width = 2 * public_key.bits // 64
+        size = int(np.prod(shape, dtype=object))
+        rows = reader.array("uint64", max_axes=2, max_size=max(size, 1) * width)
+        reader.finish()
+        if scale < 1 or limit < 0 or rows.shape != (size, width):
+            raise InvalidCiphertext(
+                f"data: got scale, limit and rows {rows.shape} that do not belong together; "
+                f"expected a scale from 1, a limit from 0 and rows {(size, width)}"
+            )
+        public_key._require_capacity(limit)
+        vector = _checked_vector(public_key, rows)
+        return cls(public_key, vector, shape=shape, scale=scale, limit=limit)
+
+    def __repr__(self) -> str:
+        return (
+            f"CipherArray(shape={self.shape}, scale={self.scale}, "
+            f"limit of {self.limit.bit_length()} bits, {self.public_key.bits}-bit key)"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).from_bytes, (self.to_bytes(), self.public_key)
+
+    # ---- Helpers
+
+    def _operand(self, other: Any) -> Self | None:
+        """Read the other operand of a sum as ciphertexts of this scale; None for strangers."""
+        if isinstance(other, CipherArray):
+            if other.public_key != self.public_key:
+                raise KeyMismatch("operands are under different keys; encrypt both under one key")
+            if other.scale != self.scale:
+                raise ScaleMismatch(
+                    f"operands have scales {self.scale} and {other.scale}; "
+                    "encrypt both with one encoding, or multiply both by the same kind of factor"
+                )
+            return self._with(other.vector, shape=other.shape, limit=other.limit)
+        plain = _plain(other)
+        if plain is None:
+            return None
+        fractions = plain.dtype.kind == "f" and not np.array_equal(plain, np.rint(plain))
+        if self.scale == 1 and fractions:
+            raise ScaleMismatch(
+                "a fraction cannot be added to encrypted integers; encrypt floats instead"
+            )
+        integers = _exact(plain, self.scale)
+        return self._encode(integers, limit=_largest(integers))
+
+    def _encode(self, integers: NDArray[Any], *, limit: int) -> Self:
+        self._require_limit(limit)
+        rows = to_rows(integers, signed_limbs(limit))
+        vector = self.public_key._core.encode(rows, _ALL_CORES)
+        return self._with(vector, shape=integers.shape, limit=limit)
+
+    def _inverse(self) -> _core.CipherVector:
+        """Negate every plaintext: one inversion for each lane, by Montgomery's trick."""
+        n_squared = gmpy2.mpz(self.public_key.n) ** 2
+        products = self.vector.lane_products()
+        count = products.shape[1]
+        inverses = [
+            to_words(int(gmpy2.invert(from_words(product), n_squared)), count)
+            for product in products
+        ]
+        return self.vector.invert(np.stack(inverses))
+
+    def _require_limit(self, limit: int) -> int:
+        if limit > self.public_key.plaintext_limit:
+            raise BudgetExceeded(
+                f"the result may need {limit.bit_length()} bits, the key holds "
+                f"{self.public_key.bits - 2}; encrypt with a smaller bound, or use smaller factors"
+            )
+        return limit
+
+    def _require_scale(self, scale: int) -> int:
+        if scale.bit_length() > _MAX_SCALE_BITS:
+            raise BudgetExceeded(
+                f"the result's scale would have {scale.bit_length()} bits, at most "
+                f"{_MAX_SCALE_BITS} are allowed; use fewer fraction bits or factors"
+            )
+        return scale
+
+
+def _plain(other: Any) -> NDArray[Any] | None:
+    """Read a plain operand as an array of real numbers; None for anything else."""
+    if isinstance(other, CipherArray):
+        return None
+    array = np.asarray(other)
+    if array.dtype.kind in "biuf":
+        return array
+    whole = array.dtype.kind == "O" and all(isinstance(value, int) for value in array.flat)
+    return array if whole else None
+
+
+def _negated(plain: NDArray[Any]) -> NDArray[Any]:
+    # Booleans and unsigned integers have no negative.
+    return -plain.astype(object) if plain.dtype.kind in "biu" else -plain
+
+
+def _exact(plain: NDArray[Any], scale: int) -> NDArray[Any]:
+    """Units of 1 / scale as Python integers."""
+    if plain.dtype.kind != "f":
+        return np.asarray(plain.astype(object) * scale)
+    bound = float(np.max(np.abs(plain), initial=0.0))
+    if not np.isfinite(bound):
+        raise BudgetExceeded("operand: it holds NaN or an infinity, expected finite numbers")
+    return FixedPoint(scale=scale, bound=bound or 1.0).quantise(plain).astype(object)
+
+
+def _weights(plain: NDArray[Any], weight_bits: int) -> tuple[NDArray[Any], int]:
+    """Factors as Python integers, and the scale that they bring."""
+    scale = 1 << weight_bits if plain.dtype.kind == "f" else 1
+    return _exact(plain, scale), scale
+
+
+def _largest(integers: NDArray[Any]) -> int:
+    return max((abs(int(value)) for value in integers.flat), default=0)
+
+
+def _checked_vector(public_key: "PublicKey", rows: NDArray[np.uint64]) -> _core.CipherVector:
+    try:
+        vector = public_key._core.from_words(rows, _ALL_CORES)
+    except ValueError as error:
+        raise InvalidCiphertext(f"data: {error}") from None
+    # A product is coprime to n when every factor is.
+    products = map(from_words, vector.lane_products())
+    if any(gmpy2.gcd(product, public_key.n) != 1 for product in products):
+        raise InvalidCiphertext("data: a ciphertext is not coprime to n")
+    return vector
