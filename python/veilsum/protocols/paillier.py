@@ -1,0 +1,403 @@
+"""Summing under Paillier's encryption, with one key that the aggregator does not have.
+
+Round 1. Every client encrypts its digits under the key holder's public key.
+Round 2. The aggregator multiplies the ciphertexts, which adds what they hide, and hands the
+product to the key holder.
+Round 3. The key holder decrypts it, once a session, and returns the sum.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from veilsum import paillier
+from veilsum.errors import InvalidCiphertext, KeyMismatch, ProtocolError
+from veilsum.protocols.aggregator import Aggregator, threshold_among
+from veilsum.protocols.base import (
+    Message,
+    Party,
+    Phase,
+    Session,
+    client_name,
+    read_clients,
+    require_clients,
+    state,
+    write_clients,
+)
+from veilsum.wire import Reader, Writer
+
+__all__ = ["Client", "Combined", "Combiner", "Encrypted", "KeyHolder", "Opened", "Paillier"]
+
+AGGREGATOR = "aggregator"
+KEY_HOLDER = "key-holder"
+MAX_CAPACITY = 1 << 998  # what a fixed-point bound can express
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Encrypted(Message):
+    """Round 1, client to aggregator: the client's digits, encrypted.
+
+    Parameters
+    ----------
+    ciphertexts : bytes
+        A `CipherArray` of shape (width,).
+    """
+
+    ciphertexts: bytes = field(repr=False)
+
+    label: ClassVar[str] = "paillier/encrypted"
+    phase: ClassVar[Phase] = "protect"
+
+    def write(self, writer: Writer) -> None:
+        """Append the ciphertexts."""
+        writer.blob(self.ciphertexts)
+
+    @classmethod
+    def read(cls, reader: Reader) -> Mapping[str, Any]:
+        """Return the ciphertexts."""
+        return {"ciphertexts": reader.blob()}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Combined(Message):
+    """Round 2, aggregator to key holder: the encrypted sum, and whose it is.
+
+    Parameters
+    ----------
+    clients : tuple of int
+        The survivors, ascending.
+    ciphertexts : bytes
+        A `CipherArray` of shape (width,).
+    """
+
+    clients: tuple[int, ...]
+    ciphertexts: bytes = field(repr=False)
+
+    label: ClassVar[str] = "paillier/combined"
+    phase: ClassVar[Phase] = "combine"
+
+    def write(self, writer: Writer) -> None:
+        """Append the survivors and the ciphertexts."""
+        write_clients(writer, self.clients)
+        writer.blob(self.ciphertexts)
+
+    @classmethod
+    def read(cls, reader: Reader) -> Mapping[str, Any]:
+        """Return the survivors and the ciphertexts."""
+        return {"clients": read_clients(reader), "ciphertexts": reader.blob()}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Opened(Message):
+    """Round 3, key holder to aggregator: the sum.
+
+    Parameters
+    ----------
+    digit_sums : ndarray of int64, or of Python ints where they are wider, shape (width,)
+        The survivors' digits, added.
+    """
+
+    digit_sums: NDArray[Any] = field(repr=False)
+
+    label: ClassVar[str] = "paillier/opened"
+    phase: ClassVar[Phase] = "open"
+
+    def write(self, writer: Writer) -> None:
+        """Append the sums."""
+        wide = self.digit_sums.dtype == object
+        writer.u8(wide)
+        if not wide:
+            writer.array(self.digit_sums)
+            return
+        writer.u32(self.digit_sums.size)
+        for digit_sum in self.digit_sums:
+            writer.integer(digit_sum)
+
+    @classmethod
+    def read(cls, reader: Reader) -> Mapping[str, Any]:
+        """Return the sums."""
+        if not reader.u8(max_value=1):
+            return {"digit_sums": reader.array(np.int64, max_axes=1)}
+        integers = [reader.integer() for _ in range(reader.u32())]
+        return {"digit_sums": np.array(integers, object)}
+
+
+class Client(Party):
+    """Encrypts its update, and is done."""
+
+    def __init__(
+        self,
+        session: Session,
+        client: int,
+        update: ArrayLike,
+        *,
+        public_key: paillier.PublicKey,
+        threads: int | None,
+    ) -> None:
+        super().__init__(session, client_name(client))
+        self._update = update
+        self._public_key = public_key
+        self._threads = threads
+
+    @state("protect")
+    def begin(self) -> list[Message]:
+        """Round 1: send the encrypted digits."""
+        ciphertexts = self._public_key.encrypt(
+            self.session.encode(self._update),
+            bound=_bound(self.session),
+            threads=self._threads,
+        )
+        encrypted = Encrypted(
+            session_id=self.session.id,
+            sender=self.name,
+            recipient=AGGREGATOR,
+            ciphertexts=ciphertexts.to_bytes(),
+        )
+        return [encrypted]
+
+
+class Combiner(Party):
+    """The aggregator: adds what it cannot read, and learns the sum from the key holder."""
+
+    def __init__(self, session: Session, *, public_key: paillier.PublicKey) -> None:
+        super().__init__(session, AGGREGATOR)
+        self._public_key = public_key
+        self._total: paillier.CipherArray | None = None
+        self._survivors: tuple[int, ...] = ()
+        self._digit_sums: NDArray[Any] = np.zeros(0, np.int64)
+
+    @state("combine")
+    def begin(self) -> list[Message]:
+        """Wait for the encrypted updates."""
+        self.gather(
+            Encrypted,
+            self.session.clients,
+            each=self._add,
+            then=self.combine,
+            least=self.session.threshold,
+        )
+        return []
+
+    def _add(self, encrypted: Encrypted) -> None:
+        ciphertexts = _admitted(encrypted.ciphertexts, self._public_key, self.session, summands=1)
+        self._total = ciphertexts if self._total is None else self._total + ciphertexts
+
+    @state("combine")
+    def combine(self) -> list[Message]:
+        """Round 2: hand the encrypted sum to the key holder."""
+        if self._total is None:
+            raise ProtocolError("the aggregator has no encrypted update to combine")
+        self._survivors = self.session.survivors(self.heard)
+        self.gather(Opened, [KEY_HOLDER], each=self._learn, then=self.close)
+        combined = Combined(
+            session_id=self.session.id,
+            sender=self.name,
+            recipient=KEY_HOLDER,
+            clients=self._survivors,
+            ciphertexts=self._total.to_bytes(),
+        )
+        return [combined]
+
+    def _learn(self, opened: Opened) -> None:
+        if not self.session.admits(opened.digit_sums, summands=len(self._survivors)):
+            raise ProtocolError("the key holder's sum is beyond what the survivors can have sent")
+        self._digit_sums = opened.digit_sums
+
+    @state("open")
+    def close(self) -> list[Message]:
+        """End with the sum."""
+        sums = self.session.decode(self._digit_sums, summands=len(self._survivors))
+        self.conclude(sums, self._survivors)
+        return []
+
+
+class KeyHolder(Party):
+    """Has the private key, sees sums alone, and opens one of them a session.
+
+    Parameters
+    ----------
+    session : Session
+        What the parties agreed on.
+    private_key : PrivateKey
+        The key whose fingerprint the session binds.
+    answered : set of bytes
+        Ids of the sessions that this key has answered; kept from round to round.
+    threads : int or None
+        Threads for decryption; None means all cores.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        private_key: paillier.PrivateKey,
+        answered: set[bytes],
+        threads: int | None,
+    ) -> None:
+        super().__init__(session, KEY_HOLDER)
+        self._private_key = private_key
+        self._answered = answered
+        self._threads = threads
+        self._combined: paillier.CipherArray | None = None
+        self._survivors: tuple[int, ...] = ()
+
+    @state("combine")
+    def begin(self) -> list[Message]:
+        """Wait for the encrypted sum."""
+        self.gather(Combined, [AGGREGATOR], each=self._take, then=self.open)
+        return []
+
+    def _take(self, combined: Combined) -> None:
+        require_clients(combined.clients, self.session.roster)
+        if len(combined.clients) < self.session.threshold:
+            raise ProtocolError(
+                f"survivors: got {len(combined.clients)}, "
+                f"expected at least {self.session.threshold}"
+            )
+        if self.session.id in self._answered:
+            raise ProtocolError("the key holder answers once a session, and has")
+        self._combined = _admitted(
+            combined.ciphertexts,
+            self._private_key.public_key,
+            self.session,
+            summands=len(combined.clients),
+        )
+        self._survivors = combined.clients
+
+    @state("open")
+    def open(self) -> list[Message]:
+        """Round 3: return the decrypted sum."""
+        if self._combined is None:
+            raise ProtocolError("the key holder has no encrypted sum to open")
+        self._answered.add(self.session.id)
+        opened = Opened(
+            session_id=self.session.id,
+            sender=self.name,
+            recipient=AGGREGATOR,
+            digit_sums=self._private_key.decrypt(self._combined, threads=self._threads),
+        )
+        return [opened]
+
+
+class Paillier(Aggregator):
+    """Updates are encrypted under one key; aggregator and key holder are different parties.
+
+    ============== ====================================================================
+    adversary      semi-honest aggregator, key holder and clients
+    collusion      the aggregator and the key holder together read every update; any
+                   other coalition learns no more than the sum
+    dropouts       any client, down to `threshold`; neither of the two others
+    leaks          the sum and the roster, to both; the sum of one survivor is its
+                   update, so ask for a `threshold` of 2 or more where that matters
+    ============== ====================================================================
+
+    The channels are assumed to be authenticated: the messages are not signed.
+
+    Parameters
+    ----------
+    threshold : int
+        How many clients must stay; the key holder opens no sum of fewer.
+    key_bits : int
+        Bits of a modulus that is generated.
+    keys : tuple of (PublicKey, PrivateKey), optional
+        A pair of keys to use instead of a fresh one.
+    insecure : bool
+        Allow a `key_bits` that is too short to protect anything, for tests.
+    threads : int, optional
+        Threads for encryption and decryption; all cores by default.
+
+    Raises
+    ------
+    KeyMismatch
+        When the two keys are no pair.
+
+    Attributes
+    ----------
+    setup_seconds : float
+        For the keys and the table of powers that encryption uses.
+
+    Examples
+    --------
+    >>> from veilsum import paillier
+    >>> aggregator = Paillier(keys=paillier.keygen(bits=2048))
+    >>> aggregator.aggregate([[0.5, -2.0], [0.25, 1.0]]).sum
+    array([ 0.75, -1.  ])
+    """
+
+    name = "paillier"
+    messages = (Encrypted, Combined, Opened)
+
+    def __init__(
+        self,
+        *,
+        threshold: int = 1,
+        key_bits: int = 3072,
+        keys: tuple[paillier.PublicKey, paillier.PrivateKey] | None = None,
+        insecure: bool = False,
+        threads: int | None = None,
+    ) -> None:
+        begin = perf_counter()
+        public, private = (
+            paillier.keygen(bits=key_bits, insecure=insecure) if keys is None else keys
+        )
+        self.setup_seconds = perf_counter() - begin
+        if private.public_key.fingerprint != public.fingerprint:
+            raise KeyMismatch("keys: the public key is not the private key's; pass a pair")
+        self.threshold = threshold
+        self.public_key = public
+        self.threads = threads
+        self._private_key = private
+        self._answered: set[bytes] = set()
+
+    def capacity(self) -> int:
+        """Return the largest magnitude that a sum of digits may have."""
+        # Half, since the bound of a digit is rounded up to a power of two.
+        return min(self.public_key.plaintext_limit // 2, MAX_CAPACITY)
+
+    def threshold_for(self, roster: Sequence[int]) -> int:
+        """Return how many clients must stay when these are invited."""
+        return threshold_among(self.threshold, len(roster), "clients")
+
+    def parameters(self, roster: Sequence[int]) -> dict[str, bytes]:  # noqa: ARG002
+        """Return the key's fingerprint, which a session binds."""
+        return {"key": self.public_key.fingerprint}
+
+    def parties(self, session: Session, updates: Mapping[int, ArrayLike]) -> list[Party]:
+        """Return the aggregator, the key holder and the clients that take part."""
+        combiner = Combiner(session, public_key=self.public_key)
+        key_holder = KeyHolder(
+            session,
+            private_key=self._private_key,
+            answered=self._answered,
+            threads=self.threads,
+        )
+        clients = [
+            Client(session, client, update, public_key=self.public_key, threads=self.threads)
+            for client, update in updates.items()
+        ]
+        return [combiner, key_holder, *clients]
+
+
+def _bound(session: Session) -> int:
+    """Return the bound of an encrypted digit: a power of two, which is exact as a float."""
+    return 1 << session.digits.digit_limit.bit_length()
+
+
+def _admitted(
+    data: bytes, public_key: paillier.PublicKey, session: Session, *, summands: int
+) -> paillier.CipherArray:
+    """Return the ciphertexts of a sum of that many updates, unless they cannot be that."""
+    ciphertexts = paillier.CipherArray.from_bytes(data, public_key, max_size=session.width)
+    got = (ciphertexts.shape, ciphertexts.scale, ciphertexts.limit)
+    expected = ((session.width,), 1, summands * _bound(session))
+    if got != expected:
+        raise ProtocolError(
+            f"ciphertexts: got (shape, scale, limit) {got}, expected {expected} in this session"
+        )
+    if ciphertexts.is_trivial():
+        raise InvalidCiphertext("ciphertexts: got a 1, which hides nothing; encrypt anew")
+    return ciphertexts

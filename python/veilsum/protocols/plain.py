@@ -1,0 +1,138 @@
+"""Summing in the clear: the yardstick for what protection costs.
+
+Round 1. Every client sends its digits to the server, which adds them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from veilsum.errors import ProtocolError
+from veilsum.protocols.aggregator import Aggregator, threshold_among
+from veilsum.protocols.base import Message, Party, Phase, Session, client_name, state
+from veilsum.wire import Reader, Writer
+
+__all__ = ["Client", "Plain", "Server", "Update"]
+
+SERVER = "server"
+CAPACITY = 2**62 - 1  # sums stay in int64
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Update(Message):
+    """A client's digits, for the server's eyes.
+
+    Parameters
+    ----------
+    digits : ndarray of int64, shape (width,)
+        `Session.encode` of the update.
+    """
+
+    digits: NDArray[np.int64] = field(repr=False)
+
+    label: ClassVar[str] = "plain/update"
+    phase: ClassVar[Phase] = "protect"
+
+    def write(self, writer: Writer) -> None:
+        """Append the digits."""
+        writer.array(self.digits)
+
+    @classmethod
+    def read(cls, reader: Reader) -> Mapping[str, Any]:
+        """Return the digits."""
+        return {"digits": reader.array(np.int64, max_axes=1)}
+
+
+class Client(Party):
+    """Sends its update, unprotected."""
+
+    def __init__(self, session: Session, client: int, update: ArrayLike) -> None:
+        super().__init__(session, client_name(client))
+        self._update = update
+
+    @state("protect")
+    def begin(self) -> list[Message]:
+        """Round 1: send the digits."""
+        update = Update(
+            session_id=self.session.id,
+            sender=self.name,
+            recipient=SERVER,
+            digits=self.session.encode(self._update),
+        )
+        return [update]
+
+
+class Server(Party):
+    """Adds what comes and sees it all."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session, SERVER)
+        self._total = np.zeros(session.width, np.int64)
+
+    @state("combine")
+    def begin(self) -> list[Message]:
+        """Wait for the updates."""
+        self.gather(
+            Update,
+            self.session.clients,
+            each=self._add,
+            then=self.close,
+            least=self.session.threshold,
+        )
+        return []
+
+    def _add(self, update: Update) -> None:
+        if not self.session.admits(update.digits):
+            raise ProtocolError(f"{update.sender} sent digits that no update of the session has")
+        self._total += update.digits
+
+    @state("combine")
+    def close(self) -> list[Message]:
+        """End with the sum of those that came."""
+        survivors = self.session.survivors(self.heard)
+        self.conclude(self.session.decode(self._total, summands=len(survivors)), survivors)
+        return []
+
+
+class Plain(Aggregator):
+    """No protection: what the others are compared with.
+
+    ============== ====================================================================
+    adversary      none: the server is trusted with every update
+    collusion      not applicable
+    dropouts       any, down to `threshold` clients
+    leaks          every update, to the server
+    ============== ====================================================================
+
+    Parameters
+    ----------
+    threshold : int
+        How many clients must stay.
+
+    Examples
+    --------
+    >>> Plain().aggregate([[0.5], [0.25]]).sum
+    array([0.75])
+    """
+
+    name = "plain"
+    messages = (Update,)
+
+    def __init__(self, *, threshold: int = 1) -> None:
+        self.threshold = threshold
+
+    def capacity(self) -> int:
+        """Return the largest magnitude that a sum of digits may have."""
+        return CAPACITY
+
+    def threshold_for(self, roster: Sequence[int]) -> int:
+        """Return how many clients must stay when these are invited."""
+        return threshold_among(self.threshold, len(roster), "clients")
+
+    def parties(self, session: Session, updates: Mapping[int, ArrayLike]) -> list[Party]:
+        """Return the server and the clients that take part."""
+        clients = [Client(session, client, update) for client, update in updates.items()]
+        return [Server(session), *clients]

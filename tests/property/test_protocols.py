@@ -1,0 +1,163 @@
+"""All protocols give the same integers; every dropout, and every flipped byte, ends well."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from veilsum.encoding import FixedPoint
+from veilsum.errors import ProtocolError, VeilsumError
+from veilsum.field import GOLDILOCKS, P50, PrimeField
+from veilsum.protocols import InMemoryTransport, Paillier, Plain, Sharing
+from veilsum.protocols.paillier import Opened
+
+
+@pytest.fixture(scope="module")
+def paillier():
+    return Paillier(key_bits=512, insecure=True, threads=1)
+
+
+encodings = st.builds(
+    FixedPoint.binary, st.integers(0, 70), bound=st.sampled_from([1.0, 1000.0, 2.0**20])
+) | st.builds(FixedPoint.decimal, st.integers(0, 12), bound=st.sampled_from([1.0, 1000.0]))
+
+
+@st.composite
+def rounds(draw):
+    """An encoding, updates within its bound, and who of the clients is lost (not all)."""
+    encoding = draw(encodings)
+    clients = draw(st.integers(1, 5))
+    length = draw(st.integers(1, 6))
+    value = st.floats(-encoding.bound, encoding.bound)
+    updates = draw(
+        st.lists(
+            st.lists(value, min_size=length, max_size=length), min_size=clients, max_size=clients
+        )
+    )
+    dropped = draw(st.sets(st.integers(0, clients - 1), max_size=clients - 1))
+    return encoding, np.array(updates), dropped
+
+
+@given(
+    one=rounds(),
+    holders=st.integers(1, 5),
+    field=st.sampled_from([P50, GOLDILOCKS, PrimeField(2**61 - 1), PrimeField(65537)]),
+    data=st.data(),
+)
+@settings(max_examples=60, deadline=None)
+def test_all_protocols_give_the_same_integers(paillier, one, holders, field, data):
+    encoding, updates, dropped = one
+    left = [client for client in range(len(updates)) if client not in dropped]
+    expected = sum(encoding.quantise(updates[client]).astype(object) for client in left)
+    few = data.draw(st.integers(1, len(left)))
+    for aggregator in (
+        Plain(),
+        paillier,
+        Sharing(threshold=few, field=field, threads=1),
+        Sharing(threshold=few, field=field, threads=1, check=False),
+        Sharing(holders=holders, field=field, threads=1),
+    ):
+        result = aggregator.aggregate(updates, encoding=encoding, dropped=dropped)
+        assert result.integers.tolist() == expected.tolist()
+        assert result.survivors == tuple(left)
+        narrow = len(updates) * encoding.limit < 2**63
+        assert result.integers.dtype == (np.int64 if narrow else object)
+        assert np.array_equal(result.sum, encoding.dequantise(result.integers))
+
+
+@pytest.mark.parametrize("clients", [1, 2, 3, 4, 5])
+def test_every_dropout_subset_gives_the_survivors_sum_or_a_clear_error(paillier, clients):
+    updates = 2.0 ** np.arange(clients)[:, np.newaxis]
+    for threshold in range(1, clients + 1):
+        aggregators = (
+            Plain(threshold=threshold),
+            Paillier(keys=(paillier.public_key, paillier._private_key), threshold=threshold),
+            Sharing(threshold=threshold),
+        )
+        for size in range(clients + 1):
+            for dropped in combinations(range(clients), size):
+                left = [client for client in range(clients) if client not in dropped]
+                for aggregator in aggregators:
+                    if len(left) < threshold:
+                        with pytest.raises(ProtocolError, match=f"needs {threshold} .* missing"):
+                            aggregator.aggregate(updates, dropped=dropped)
+                    else:
+                        result = aggregator.aggregate(updates, dropped=dropped)
+                        assert result.sum.tolist() == [sum(2.0**client for client in left)]
+                        assert result.survivors == tuple(left)
+
+
+@given(lifetimes=st.lists(st.integers(0, 7), min_size=5, max_size=5), threshold=st.integers(1, 5))
+@settings(max_examples=120, deadline=None)
+def test_peers_may_fall_silent_after_any_message(lifetimes, threshold):
+    """Peer ``i`` sends the first ``lifetimes[i]`` of its four dealings, its report and its sum."""
+    sent = dict.fromkeys(range(5), 0)
+
+    def drop(message):
+        if message.sender == "server":
+            return False
+        peer = int(message.sender.removeprefix("client-"))
+        sent[peer] += 1
+        return sent[peer] > lifetimes[peer]
+
+    def has_heard(holder, dealer):
+        others = [peer for peer in range(5) if peer != dealer]
+        return holder == dealer or others.index(holder) < lifetimes[dealer]
+
+    reporting = [peer for peer in range(5) if lifetimes[peer] >= 5]
+    summing = [peer for peer in range(5) if lifetimes[peer] >= 6]
+    left = [dealer for dealer in range(5) if all(has_heard(peer, dealer) for peer in reporting)]
+    updates = 2.0 ** np.arange(5)[:, np.newaxis]
+    aggregator, transport = Sharing(threshold=threshold), InMemoryTransport(drop=drop)
+    if min(len(summing), len(left)) < threshold:
+        with pytest.raises(ProtocolError, match=r"needs \d+ messages|survivors: got"):
+            aggregator.aggregate(updates, transport=transport)
+    else:
+        result = aggregator.aggregate(updates, transport=transport)
+        assert result.survivors == tuple(left)
+        assert result.sum.tolist() == [sum(2.0**client for client in left)]
+
+
+def one_flip(index, place, mask, *, spared=()):
+    """A tamper hook: in the message with this number one byte is altered."""
+    seen = iter(range(10_000))
+
+    def tamper(message, data):
+        if next(seen) != index or isinstance(message, spared):
+            return data
+        altered = bytearray(data)
+        altered[place % len(data)] ^= mask
+        return bytes(altered)
+
+    return InMemoryTransport(tamper=tamper)
+
+
+@given(
+    index=st.integers(0, 23),
+    place=st.integers(0, 600),
+    mask=st.integers(1, 255),
+    peers=st.booleans(),
+)
+@settings(max_examples=250, deadline=None)
+def test_a_flipped_byte_in_sharing_is_refused_or_changes_no_sum(index, place, mask, peers):
+    updates = 2.0 ** np.arange(4)[:, np.newaxis]
+    aggregator = Sharing(threshold=2, holders="clients" if peers else 4)
+    try:
+        result = aggregator.aggregate(updates, transport=one_flip(index, place, mask))
+    except VeilsumError:
+        return
+    assert result.sum.tolist() == [sum(2.0**client for client in result.survivors)]
+
+
+@given(index=st.integers(0, 3), place=st.integers(0, 600), mask=st.integers(1, 255))
+@settings(max_examples=250, deadline=None)
+def test_a_flipped_byte_in_a_ciphertext_is_refused_or_changes_no_sum(paillier, index, place, mask):
+    updates = 2.0 ** np.arange(3)[:, np.newaxis]
+    transport = one_flip(index, place, mask, spared=Opened)
+    try:
+        result = paillier.aggregate(updates, transport=transport)
+    except VeilsumError:
+        return
+    assert result.sum.tolist() == [7.0]

@@ -1,0 +1,323 @@
+"""Paillier: the aggregator adds what it cannot read, the key holder opens one sum a session."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from veilsum import paillier
+from veilsum.encoding import FixedPoint
+from veilsum.errors import (
+    BudgetExceeded,
+    DeserializationError,
+    InsecureKeyWarning,
+    InvalidCiphertext,
+    InvalidKey,
+    KeyMismatch,
+    ProtocolError,
+)
+from veilsum.protocols import InMemoryTransport, Paillier
+from veilsum.protocols.paillier import Combined, Encrypted, Opened
+
+ENCODING = FixedPoint.binary(8, bound=1000.0)
+UPDATES = np.array([[0.5, -1.0], [0.25, 2.0], [4.0, 4.0]])
+
+
+@pytest.fixture(scope="module")
+def aggregator():
+    return Paillier(key_bits=512, insecure=True, threshold=2)
+
+
+@pytest.fixture(scope="module")
+def stranger():
+    return Paillier(key_bits=512, insecure=True)
+
+
+@pytest.fixture
+def table(aggregator):
+    return seat(aggregator)
+
+
+class Table:
+    """The parties of one session, started, and what the clients would send."""
+
+    def __init__(self, aggregator):
+        self.session = aggregator.open_session(range(3), length=2, encoding=ENCODING)
+        updates = dict(enumerate(UPDATES))
+        self.combiner, self.key_holder, *clients = aggregator.parties(self.session, updates)
+        assert self.combiner.start() == self.key_holder.start() == []
+        self.encrypted = [message for client in clients for message in client.start()]
+
+    def combined(self):
+        for message in self.encrypted[:-1]:
+            assert self.combiner.receive(message) == []
+        (combined,) = self.combiner.receive(self.encrypted[-1])
+        return combined
+
+
+def seat(aggregator):
+    return Table(aggregator)
+
+
+def reencrypted(message, public_key, values, **changes):
+    ciphertexts = public_key.encrypt(np.asarray(values), bound=changes.pop("bound", 2.0**18))
+    return replace(message, ciphertexts=ciphertexts.to_bytes(), **changes)
+
+
+def test_three_rounds_lead_to_the_sum(table):
+    combined = table.combined()
+    assert combined.clients == (0, 1, 2)
+    (opened,) = table.key_holder.receive(combined)
+    assert opened.digit_sums.tolist() == (256 * UPDATES.sum(axis=0)).tolist()
+    assert table.combiner.receive(opened) == []
+    assert np.array_equal(table.combiner.outcome.sum, UPDATES.sum(axis=0))
+    assert table.combiner.outcome.survivors == (0, 1, 2)
+
+
+def test_keys_last_from_round_to_round(aggregator):
+    results = [aggregator.aggregate(UPDATES * scale, round=scale) for scale in (1, 2)]
+    assert np.array_equal(2 * results[0].sum, results[1].sum)
+    assert results[0].session_id != results[1].session_id
+
+
+def test_a_session_binds_the_fingerprint_of_the_key(aggregator, stranger):
+    sessions = [
+        replace(each.open_session(range(3), length=2), nonce=bytes(16), threshold=1)
+        for each in (aggregator, stranger)
+    ]
+    assert sessions[0].parameters == (("key", aggregator.public_key.fingerprint),)
+    assert sessions[0].id != sessions[1].id
+
+
+def test_a_given_pair_of_keys_is_used():
+    keys = paillier.keygen(512, insecure=True)
+    assert Paillier(keys=keys).public_key is keys[0]
+
+
+def test_two_keys_that_are_no_pair_are_refused(aggregator):
+    _, private = paillier.keygen(512, insecure=True)
+    with pytest.raises(KeyMismatch, match="pass a pair"):
+        Paillier(keys=(aggregator.public_key, private))
+
+
+def test_short_keys_are_made_only_on_request():
+    with pytest.raises(InvalidKey):
+        Paillier(key_bits=1024)
+    with pytest.warns(InsecureKeyWarning):
+        Paillier(key_bits=512, insecure=True)
+
+
+# ---- Dropouts
+
+
+def test_any_client_may_vanish_down_to_the_threshold(aggregator):
+    for gone in [(), (0,), (1,), (2,)]:
+        left = [client for client in range(3) if client not in gone]
+        result = aggregator.aggregate(UPDATES, encoding=ENCODING, dropped=gone)
+        assert result.survivors == tuple(left)
+        assert np.array_equal(result.sum, UPDATES[left].sum(axis=0))
+    with pytest.raises(ProtocolError, match=r"aggregator needs 2 messages .* has 1"):
+        aggregator.aggregate(UPDATES, dropped=[0, 1])
+
+
+@pytest.mark.parametrize("kind", [Combined, Opened])
+def test_without_the_key_holder_there_is_no_sum(aggregator, kind):
+    transport = InMemoryTransport(drop=lambda message: isinstance(message, kind))
+    with pytest.raises(ProtocolError, match=r"aggregator needs 1 .* missing are key-holder"):
+        aggregator.aggregate(UPDATES, transport=transport)
+
+
+# ---- The key holder
+
+
+def test_the_key_holder_answers_once_a_session(table):
+    combined = table.combined()
+    assert len(table.key_holder.receive(combined)) == 1
+    with pytest.raises(ProtocolError, match="waits for nothing"):
+        table.key_holder.receive(combined)
+    with pytest.raises(ProtocolError, match="open"):
+        table.key_holder.open()
+
+
+def test_a_key_holder_that_starts_again_remembers_what_it_answered(aggregator, table):
+    combined = table.combined()
+    table.key_holder.receive(combined)
+    _, again = aggregator.parties(table.session, {})
+    again.start()
+    with pytest.raises(ProtocolError, match="answers once a session"):
+        again.receive(combined)
+
+
+def test_a_key_holder_that_refused_may_still_answer(table):
+    combined = table.combined()
+    with pytest.raises(ProtocolError):
+        table.key_holder.receive(replace(combined, clients=(0,)))
+    assert len(table.key_holder.receive(combined)) == 1
+
+
+@pytest.mark.parametrize(
+    ("clients", "match"),
+    [
+        ((), "survivors: got 0, expected at least 2"),
+        ((0,), "survivors: got 1, expected at least 2"),
+        ((0, 7), r"the clients \[7\] are not known"),
+        ((0, 0), "ascending"),
+        ((1, 0), "ascending"),
+        ((0, 1), "limit"),
+    ],
+    ids=str,
+)
+def test_the_key_holder_refuses_survivors_that_do_not_fit(table, clients, match):
+    combined = table.combined()
+    with pytest.raises(ProtocolError, match=match):
+        table.key_holder.receive(replace(combined, clients=clients))
+
+
+def test_the_key_holder_refuses_a_ciphertext_of_one(aggregator, table):
+    combined = table.combined()
+    ones = paillier.CipherArray.from_bytes(combined.ciphertexts, aggregator.public_key)
+    zeroed = ones * np.array([1, 0])
+    assert zeroed.limit == ones.limit
+    with pytest.raises(InvalidCiphertext, match="got a 1"):
+        table.key_holder.receive(replace(combined, ciphertexts=zeroed.to_bytes()))
+
+
+def test_the_key_holder_refuses_a_foreign_key(stranger, table):
+    combined = table.combined()
+    with pytest.raises(KeyMismatch):
+        table.key_holder.receive(
+            reencrypted(combined, stranger.public_key, [1, 2], bound=3 * 2.0**18)
+        )
+
+
+def test_the_aggregator_refuses_a_sum_beyond_the_survivors_bound(aggregator, table):
+    combined = table.combined()
+    most = 3 * 2**18
+    message = reencrypted(combined, aggregator.public_key, [most, 0], bound=most)
+    (opened,) = table.key_holder.receive(message)
+    with pytest.raises(ProtocolError, match="beyond what the survivors can have sent"):
+        table.combiner.receive(opened)
+
+
+def test_an_altered_ciphertext_decrypts_out_of_range(table):
+    combined = table.combined()
+    altered = bytearray(combined.ciphertexts)
+    altered[-100] ^= 1
+    with pytest.raises((BudgetExceeded, InvalidCiphertext)):
+        table.key_holder.receive(replace(combined, ciphertexts=bytes(altered)))
+
+
+def test_only_the_aggregator_asks_the_key_holder(table):
+    combined = table.combined()
+    for sender in ("client-0", "key-holder", "server"):
+        with pytest.raises(ProtocolError, match="expects no"):
+            table.key_holder.receive(replace(combined, sender=sender))
+
+
+# ---- The aggregator
+
+
+def test_the_aggregator_refuses_what_is_no_update_and_changes_nothing(aggregator, stranger, table):
+    first = table.encrypted[0]
+    public = aggregator.public_key
+    one = paillier.CipherArray.from_bytes(first.ciphertexts, public) * np.array([0, 1])
+    for message, error, match in [
+        (replace(first, ciphertexts=b""), DeserializationError, "header"),
+        (replace(first, ciphertexts=first.ciphertexts[:-1]), DeserializationError, "body"),
+        (replace(first, ciphertexts=one.to_bytes()), InvalidCiphertext, "got a 1"),
+        (reencrypted(first, stranger.public_key, [1, 2]), KeyMismatch, "another key"),
+        (reencrypted(first, public, [1]), ProtocolError, r"\(1,\)"),
+        (reencrypted(first, public, [[1, 2]]), ProtocolError, r"\(1, 2\)"),
+        (reencrypted(first, public, [1, 2, 3]), DeserializationError, "elements"),
+        (reencrypted(first, public, [0.5, 1.0]), ProtocolError, "scale"),
+        (reencrypted(first, public, [1, 2], bound=2.0**19), ProtocolError, "limit"),
+        (replace(first, session_id=bytes(32)), ProtocolError, "foreign session"),
+        (replace(first, sender="client-3"), ProtocolError, "expects no"),
+        (replace(first, recipient="key-holder"), ProtocolError, "key-holder"),
+    ]:
+        with pytest.raises(error, match=match):
+            table.combiner.receive(message)
+    (opened,) = table.key_holder.receive(table.combined())
+    table.combiner.receive(opened)
+    assert np.array_equal(table.combiner.outcome.sum, UPDATES.sum(axis=0))
+
+
+def test_the_aggregator_refuses_duplicates_and_replays_of_another_session(aggregator, table):
+    table.combiner.receive(table.encrypted[0])
+    with pytest.raises(ProtocolError, match="already"):
+        table.combiner.receive(table.encrypted[0])
+    with pytest.raises(ProtocolError, match="foreign session"):
+        table.combiner.receive(seat(aggregator).encrypted[1])
+
+
+def test_the_aggregator_takes_the_sum_from_the_key_holder_alone(table):
+    (opened,) = table.key_holder.receive(table.combined())
+    with pytest.raises(ProtocolError, match="of 'client-0'"):
+        table.combiner.receive(replace(opened, sender="client-0"))
+    for wrong in ([1], [1, 2, 3], [2**60, 0]):
+        with pytest.raises(ProtocolError, match="beyond what the survivors can have sent"):
+            table.combiner.receive(replace(opened, digit_sums=np.array(wrong)))
+    assert table.combiner.outcome is None
+
+
+# ---- What is sent
+
+
+def test_an_update_is_not_in_what_the_client_sends(aggregator):
+    sent = [seat(aggregator).encrypted[0] for _ in range(2)]
+    assert sent[0].ciphertexts != sent[1].ciphertexts
+    assert "ciphertexts" not in repr(sent[0])
+
+
+def test_ciphertexts_cost_twice_the_key(aggregator):
+    def sent(width):
+        result = aggregator.aggregate(np.ones((2, width)))
+        return result.bytes["client-0", "aggregator", "protect"]
+
+    assert sent(2) - sent(1) == 2 * 512 // 8
+    assert sent(11) - sent(1) == 10 * 2 * 512 // 8
+
+
+@pytest.mark.parametrize(
+    "digit_sums",
+    [
+        np.array([1, -(2**62)]),
+        np.array([2**80, -(2**90), 0], object),
+        np.array([5], object),
+    ],
+    ids=str,
+)
+def test_opened_sums_of_any_width_survive_the_wire(digit_sums):
+    opened = Opened(
+        session_id=bytes(32), sender="key-holder", recipient="aggregator", digit_sums=digit_sums
+    )
+    arrived = Opened.from_bytes(opened.to_bytes())
+    assert arrived.digit_sums.dtype == digit_sums.dtype
+    assert arrived.digit_sums.tolist() == digit_sums.tolist()
+
+
+def test_wide_coordinates_take_one_ciphertext_each(aggregator):
+    encoding = FixedPoint.binary(100, bound=2.0**20)
+    session = aggregator.open_session(range(3), length=2, encoding=encoding)
+    assert session.digits.count == 1
+    result = aggregator.aggregate(UPDATES, encoding=encoding)
+    assert result.integers.tolist() == [int(x * 2**100) for x in UPDATES.sum(axis=0)]
+
+
+def test_coordinates_wider_than_the_key_are_split_in_digits(aggregator):
+    encoding = FixedPoint.binary(600, bound=2.0**20)
+    assert aggregator.open_session(range(3), length=2, encoding=encoding).digits.count > 1
+    result = aggregator.aggregate(UPDATES, encoding=encoding)
+    assert result.integers.tolist() == [int(x * 4) * 2**598 for x in UPDATES.sum(axis=0)]
+
+
+def test_coordinates_as_wide_as_the_key_leave_room_for_their_bound(stranger):
+    widest = 0.99 * stranger.public_key.plaintext_limit
+    encoding = FixedPoint(scale=1, bound=widest)
+    result = stranger.aggregate([[widest, -1.0]], encoding=encoding)
+    assert result.integers.tolist() == [int(widest), -1]
+
+
+def test_messages_know_their_phases():
+    assert [kind.phase for kind in Paillier.messages] == ["protect", "combine", "open"]
+    assert Paillier.messages == (Encrypted, Combined, Opened)

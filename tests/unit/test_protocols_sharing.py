@@ -1,0 +1,508 @@
+"""Sharing: clients and holders may vanish at any round, and altered sums are told."""
+
+from dataclasses import replace
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+
+from veilsum import shamir
+from veilsum.encoding import FixedPoint
+from veilsum.errors import DecodingError, InconsistentShares, ProtocolError
+from veilsum.field import GOLDILOCKS, P50, PrimeField
+from veilsum.protocols import InMemoryTransport, Sharing
+from veilsum.protocols.sharing import (
+    Client,
+    Dealing,
+    Heard,
+    Holder,
+    Peer,
+    Server,
+    Summed,
+    Survivors,
+)
+
+ENCODING = FixedPoint.binary(8, bound=1000.0)
+UPDATES = np.array([[0.5, -1.0], [0.25, 2.0], [4.0, 4.0], [-8.0, 8.0]])
+
+
+def subsets(items):
+    items = list(items)
+    return [set(chosen) for size in range(len(items) + 1) for chosen in combinations(items, size)]
+
+
+def add_to_sums(liars, *, places=slice(None), by=1):
+    """A tamper hook: these holders add a constant to their sums."""
+
+    def tamper(message, data):
+        if not isinstance(message, Summed) or message.sender not in liars:
+            return data
+        shares = message.shares
+        altered = shares.values.copy()
+        altered[:, places] = shares.field.add(altered[:, places], np.uint64(by))
+        return replace(message, shares=shares.with_values(altered)).to_bytes()
+
+    return InMemoryTransport(tamper=tamper)
+
+
+def lose(*losses):
+    """A drop hook: for each (sender, kind), what that party sends of that kind is lost."""
+
+    def drop(message):
+        return any(
+            message.sender == sender and isinstance(message, kind) for sender, kind in losses
+        )
+
+    return InMemoryTransport(drop=drop)
+
+
+def run(aggregator, transport=None, **options):
+    return aggregator.aggregate(UPDATES, encoding=ENCODING, transport=transport, **options)
+
+
+# ---- Dropouts
+
+
+@pytest.mark.parametrize("threshold", [1, 2, 3, 4])
+def test_every_subset_of_clients_may_vanish_while_threshold_of_them_hold(threshold):
+    for gone in subsets(range(4)):
+        left = [client for client in range(4) if client not in gone]
+        if len(left) < threshold:
+            with pytest.raises(ProtocolError):
+                run(Sharing(threshold=threshold), dropped=gone)
+            continue
+        result = run(Sharing(threshold=threshold), dropped=gone)
+        assert result.survivors == tuple(left)
+        assert np.array_equal(result.sum, UPDATES[left].sum(axis=0))
+
+
+def test_with_separate_holders_a_single_client_may_be_left():
+    for gone in subsets(range(4)):
+        left = [client for client in range(4) if client not in gone]
+        aggregator = Sharing(holders=3, threshold=3)
+        if not left:
+            with pytest.raises(ProtocolError):
+                run(aggregator, dropped=gone)
+            continue
+        result = run(aggregator, dropped=gone)
+        assert result.survivors == tuple(left)
+        assert np.array_equal(result.sum, UPDATES[left].sum(axis=0))
+
+
+@pytest.mark.parametrize("kind", [Heard, Summed])
+def test_every_subset_of_holders_may_vanish_in_any_round_while_threshold_remain(kind):
+    names = [f"holder-{number}" for number in range(1, 5)]
+    for gone in subsets(names):
+        transport = lose(*((name, kind) for name in gone))
+        if len(gone) > 2:
+            with pytest.raises(ProtocolError, match="server needs 2 messages"):
+                run(Sharing(holders=4, threshold=2), transport)
+            continue
+        result = run(Sharing(holders=4, threshold=2), transport)
+        assert np.array_equal(result.sum, UPDATES.sum(axis=0))
+
+
+def test_holders_may_vanish_in_different_rounds():
+    transport = lose(("holder-1", Heard), ("holder-4", Summed))
+    result = run(Sharing(holders=4, threshold=2), transport)
+    assert np.array_equal(result.sum, UPDATES.sum(axis=0))
+    with pytest.raises(ProtocolError, match="needs 3 messages 'sharing/summed' to go on and has 2"):
+        run(Sharing(holders=4, threshold=3), lose(("holder-1", Heard), ("holder-4", Summed)))
+
+
+def test_a_client_that_vanishes_after_dealing_stays_in_the_sum():
+    for gone in subsets(f"client-{client}" for client in range(4)):
+        transport = lose(*((name, Summed) for name in gone))
+        if len(gone) > 1:
+            with pytest.raises(ProtocolError, match="server needs 3"):
+                run(Sharing(threshold=3), transport)
+            continue
+        result = run(Sharing(threshold=3), transport)
+        assert result.survivors == (0, 1, 2, 3)
+        assert np.array_equal(result.sum, UPDATES.sum(axis=0))
+
+
+@pytest.mark.parametrize("reached", subsets(range(1, 5)), ids=str)
+def test_a_client_counts_only_when_it_has_reached_every_answering_holder(reached):
+    def drop(message):
+        lost = isinstance(message, Dealing) and message.sender == "client-2"
+        return lost and int(message.recipient.removeprefix("holder-")) not in reached
+
+    result = run(Sharing(holders=4, threshold=2), InMemoryTransport(drop=drop))
+    left = [0, 1, 2, 3] if len(reached) == 4 else [0, 1, 3]
+    assert result.survivors == tuple(left)
+    assert np.array_equal(result.sum, UPDATES[left].sum(axis=0))
+
+
+def test_a_client_that_missed_only_a_vanished_holder_stays_in_the_sum():
+    def drop(message):
+        missed = isinstance(message, Dealing) and message.sender == "client-2"
+        return (missed and message.recipient == "holder-3") or message.sender == "holder-3"
+
+    result = run(Sharing(holders=3, threshold=2), InMemoryTransport(drop=drop))
+    assert result.survivors == (0, 1, 2, 3)
+
+
+def test_a_holder_that_heard_nobody_falls_silent():
+    transport = InMemoryTransport(
+        drop=lambda message: isinstance(message, Dealing) and message.recipient == "holder-1"
+    )
+    result = run(Sharing(holders=3, threshold=2), transport)
+    assert result.survivors == (0, 1, 2, 3)
+    assert ("holder-1", "server", "combine") not in result.bytes
+
+
+def test_every_pattern_of_lost_dealings_gives_the_survivors_sum_or_an_error():
+    links = [(client, holder) for client in range(3) for holder in (1, 2, 3)]
+    for pattern in product([False, True], repeat=len(links)):
+        lost = {link for link, gone in zip(links, pattern, strict=True) if gone}
+
+        def drop(message, lost=lost):
+            return (
+                isinstance(message, Dealing)
+                and (
+                    int(message.sender.removeprefix("client-")),
+                    int(message.recipient.removeprefix("holder-")),
+                )
+                in lost
+            )
+
+        holders = [h for h in (1, 2, 3) if any((c, h) not in lost for c in range(3))]
+        left = tuple(c for c in range(3) if all((c, h) not in lost for h in holders))
+        aggregator = Sharing(holders=3, threshold=2)
+        updates, transport = UPDATES[:3], InMemoryTransport(drop=drop)
+        if len(holders) < 2 or not left:
+            with pytest.raises(ProtocolError):
+                aggregator.aggregate(updates, encoding=ENCODING, transport=transport)
+            continue
+        result = aggregator.aggregate(updates, encoding=ENCODING, transport=transport)
+        assert result.survivors == left
+        assert np.array_equal(result.sum, UPDATES[list(left)].sum(axis=0))
+
+
+def test_a_peer_that_hears_nobody_cannot_make_the_others_open_a_single_update():
+    transport = InMemoryTransport(
+        drop=lambda message: isinstance(message, Dealing) and message.recipient == "client-0"
+    )
+    with pytest.raises(ProtocolError, match="survivors: got 1, expected at least 3"):
+        run(Sharing(threshold=3), transport)
+
+
+# ---- Altered sums
+
+
+@pytest.mark.parametrize("places", [slice(None), slice(0, 1)], ids=["everywhere", "in one place"])
+def test_altered_sums_of_up_to_the_redundancy_are_an_error_never_a_guess(places):
+    names = [f"holder-{number}" for number in range(1, 6)]
+    for liars in subsets(names):
+        if not 1 <= len(liars) <= 3:
+            continue
+        with pytest.raises(DecodingError):
+            run(Sharing(holders=5, threshold=2), add_to_sums(liars, places=places))
+
+
+def test_honest_sums_pass_the_check():
+    assert np.array_equal(run(Sharing(holders=5), add_to_sums(set())).sum, UPDATES.sum(axis=0))
+
+
+@pytest.mark.parametrize("by", [1, 12345, P50.modulus - 1])
+def test_without_the_check_a_liar_among_the_first_gives_a_wrong_sum_silently(by):
+    aggregator = Sharing(holders=5, threshold=3, check=False)
+    for liar in range(1, 6):
+        result = run(aggregator, add_to_sums({f"holder-{liar}"}, by=by))
+        right = np.array_equal(result.sum, UPDATES.sum(axis=0))
+        assert right == (liar > 3)
+        assert result.sum.shape == (2,)
+
+
+def test_without_the_check_wrong_digits_give_a_wrong_sum_silently():
+    wide = FixedPoint.binary(60, bound=1000.0)
+    aggregator = Sharing(holders=3, check=False)
+    result = aggregator.aggregate(
+        UPDATES, encoding=wide, transport=add_to_sums({"holder-1"}, by=P50.modulus // 3)
+    )
+    assert result.integers.dtype == object
+    assert np.isfinite(result.sum).all()
+    assert not np.isclose(result.sum, UPDATES.sum(axis=0)).any()
+
+
+def test_without_redundancy_only_a_sum_out_of_range_is_told():
+    aggregator = Sharing(holders=3, threshold=3)
+    with pytest.raises(DecodingError):
+        run(aggregator, add_to_sums({"holder-1"}, by=P50.modulus // 2))
+    result = run(aggregator, add_to_sums({"holder-1"}))  # weight 3 of the Lagrange basis at 0
+    assert np.array_equal(result.integers, 256 * UPDATES.sum(axis=0) + 3)
+
+
+def test_a_sum_beyond_what_the_clients_can_give_is_told_also_between_digits():
+    bound = 1000.0
+    field = PrimeField(8191)
+    encoding = FixedPoint.binary(0, bound=bound)
+    aggregator = Sharing(holders=1, threshold=1, field=field)
+    session = aggregator.open_session(range(5), length=1, encoding=encoding)
+    assert session.digits.count == 2
+    extreme = session.digits.digit_limit * 5 - 1  # both digits in range, the sum is not
+    transport = InMemoryTransport(
+        tamper=lambda message, data: (
+            replace(
+                message,
+                shares=message.shares.with_values(field.residues([[extreme, extreme]])),
+            ).to_bytes()
+            if isinstance(message, Summed)
+            else data
+        )
+    )
+    with pytest.raises(DecodingError, match="at least one holder's sum was altered"):
+        aggregator.aggregate(np.zeros((5, 1)), encoding=encoding, transport=transport)
+
+
+def test_a_holder_that_added_up_others_than_the_survivors_is_told():
+    def tamper(message, data):
+        if isinstance(message, Survivors) and message.recipient == "holder-2":
+            return replace(message, clients=(0, 1)).to_bytes()
+        return data
+
+    # The bound that the sum carries tells already; holders lie about it in the next test.
+    with pytest.raises(ProtocolError, match="shares for holder-2: bound"):
+        run(Sharing(holders=3), InMemoryTransport(tamper=tamper))
+
+
+def test_a_sum_of_other_dealings_is_inconsistent_even_without_redundancy():
+    def tamper(message, data):
+        if isinstance(message, Summed) and message.sender == "holder-2":
+            shares = replace(message.shares, dealing=message.shares.dealing ^ 1)
+            return replace(message, shares=shares).to_bytes()
+        return data
+
+    with pytest.raises(InconsistentShares, match="dealing"):
+        run(Sharing(holders=2), InMemoryTransport(tamper=tamper))
+
+
+# ---- Messages that are refused
+
+
+def committee(holders=3, threshold=2):
+    aggregator = Sharing(holders=holders, threshold=threshold)
+    session = aggregator.open_session(range(4), length=2, encoding=ENCODING)
+    return session, aggregator.committee(session)
+
+
+def started_holder():
+    session, members = committee()
+    holder = Holder(session, members, "holder-2")
+    assert holder.start() == []
+    dealings = [
+        message
+        for client in range(4)
+        for message in Client(session, members, client, UPDATES[client]).start()
+        if message.recipient == "holder-2"
+    ]
+    return session, members, holder, dealings
+
+
+def shares_like(dealing, **changes):
+    return replace(dealing, shares=replace(dealing.shares, **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"points": np.array([1], np.uint64)}, r"points is \[1\], not \[2\]"),
+        ({"threshold": 1}, "threshold is 1, not 2"),
+        ({"shares": 4}, "shares is 4, not 3"),
+        ({"field": PrimeField(2**61 - 1)}, "modulus is"),
+        ({"values": np.zeros((1, 3), np.uint64)}, r"shape is \(1, 3\), not \(1, 2\)"),
+        ({"values": np.zeros((1, 2, 1), np.uint64)}, "shape is"),
+        ({"bound": 1}, "bound is 1"),
+        ({"dtype": np.dtype(np.int8)}, "dtype is int8"),
+    ],
+    ids=str,
+)
+def test_rows_that_are_not_the_holders_are_refused_and_change_nothing(changes, match):
+    _, _, holder, dealings = started_holder()
+    with pytest.raises(ProtocolError, match=match):
+        holder.receive(shares_like(dealings[0], **changes))
+    assert holder.late == ("client-0", "client-1", "client-2", "client-3")
+    for dealing in dealings[:-1]:
+        assert holder.receive(dealing) == []
+    (heard,) = holder.receive(dealings[-1])
+    assert heard.clients == (0, 1, 2, 3)
+
+
+def test_a_holder_refuses_replays_duplicates_strangers_and_other_rounds():
+    session, _, holder, dealings = started_holder()
+    holder.receive(dealings[0])
+    _, _, _, foreign = started_holder()
+    announcement = Survivors(
+        session_id=session.id, sender="server", recipient="holder-2", clients=(0,)
+    )
+    for message, match in [
+        (dealings[0], "already"),
+        (foreign[1], "foreign session"),
+        (replace(dealings[1], sender="client-9"), "of 'client-9'"),
+        (replace(dealings[1], recipient="holder-1"), "to 'holder-1'"),
+        (announcement, "another round"),
+    ]:
+        with pytest.raises(ProtocolError, match=match):
+            holder.receive(message)
+
+
+def announced_holder(clients):
+    session, _, holder, dealings = started_holder()
+    for dealing in dealings[:3]:
+        holder.receive(dealing)
+    (heard,) = holder.deadline()
+    assert heard.clients == (0, 1, 2)
+    survivors = Survivors(
+        session_id=session.id, sender="server", recipient="holder-2", clients=clients
+    )
+    return holder, survivors
+
+
+@pytest.mark.parametrize("clients", [(), (0, 3), (0, 9), (1, 0), (0, 0)], ids=str)
+def test_a_holder_refuses_survivors_that_it_has_not_heard(clients):
+    holder, survivors = announced_holder(clients)
+    with pytest.raises(ProtocolError):
+        holder.receive(survivors)
+    assert holder.late == ("server",)
+
+
+def test_a_holder_gives_out_one_sum_a_session():
+    holder, survivors = announced_holder((0, 1))
+    (summed,) = holder.receive(survivors)
+    assert summed.shares.points.tolist() == [2]
+    for clients in [(0, 1), (0,), (1,)]:
+        with pytest.raises(ProtocolError, match="waits for nothing"):
+            holder.receive(replace(survivors, clients=clients))
+    with pytest.raises(ProtocolError, match="add_up"):
+        holder.add_up()
+
+
+def test_only_the_server_names_survivors():
+    holder, survivors = announced_holder((0, 1))
+    with pytest.raises(ProtocolError, match="of 'holder-1'"):
+        holder.receive(replace(survivors, sender="holder-1"))
+
+
+def test_a_holder_whose_server_vanished_leaves():
+    holder, _ = announced_holder((0,))
+    with pytest.raises(ProtocolError, match="missing are server"):
+        holder.deadline()
+    assert holder.awaits is None
+
+
+@pytest.mark.parametrize("clients", [(4,), (1, 0), (2, 2)], ids=str)
+def test_the_server_refuses_reports_of_clients_outside_the_roster(clients):
+    session, members = committee()
+    server = Server(session, members, check=True)
+    server.start()
+    heard = Heard(session_id=session.id, sender="holder-1", recipient="server", clients=clients)
+    with pytest.raises(ProtocolError):
+        server.receive(heard)
+    assert server.late == ("holder-1", "holder-2", "holder-3")
+
+
+def test_clients_and_outsiders_are_no_holders():
+    session, members = committee()
+    server = Server(session, members, check=True)
+    server.start()
+    for sender in ("client-0", "holder-4", "server"):
+        heard = Heard(session_id=session.id, sender=sender, recipient="server", clients=(0,))
+        with pytest.raises(ProtocolError, match="expects no"):
+            server.receive(heard)
+
+
+def test_no_common_client_is_an_error():
+    session, members = committee()
+    server = Server(session, members, check=True)
+    server.start()
+    reports = [
+        Heard(session_id=session.id, sender=holder, recipient="server", clients=(client,))
+        for client, holder in enumerate(members.holders)
+    ]
+    for heard in reports[:-1]:
+        server.receive(heard)
+    with pytest.raises(ProtocolError, match="survivors: got 0, expected at least 1"):
+        server.receive(reports[-1])
+
+
+# ---- What is sent
+
+
+def test_a_peer_keeps_its_own_share():
+    aggregator = Sharing(threshold=2)
+    session = aggregator.open_session(range(3), length=2, encoding=ENCODING)
+    peer = Peer(session, aggregator.committee(session), 1, UPDATES[1])
+    assert [message.recipient for message in peer.start()] == ["client-0", "client-2"]
+    assert peer.late == ("client-0", "client-2")
+
+
+def test_a_client_alone_sums_to_its_own_update():
+    result = Sharing().aggregate(UPDATES[:1], encoding=ENCODING)
+    assert np.array_equal(result.sum, UPDATES[0])
+
+
+def test_threshold_dealings_hold_the_update_and_fewer_are_all_possible_ones():
+    session, members = committee(holders=3, threshold=2)
+    dealt = [
+        [message.shares for message in Client(session, members, 0, UPDATES[0]).start()]
+        for _ in range(2)
+    ]
+    for rows in dealt:
+        for pair in combinations(rows, 2):
+            rebuilt = shamir.reconstruct(shamir.Shares.join(pair))
+            assert np.array_equal(rebuilt, 256 * UPDATES[0])
+    for first, second in zip(*dealt, strict=True):
+        assert (first.values != second.values).all()
+
+
+def test_shares_do_not_show_in_a_message():
+    session, members = committee()
+    (message, *_) = Client(session, members, 0, UPDATES[0]).start()
+    assert "redacted" in repr(message)
+    assert str(int(message.shares.values[0, 0])) not in repr(message)
+
+
+def test_a_share_costs_eight_bytes_a_number_and_a_constant():
+    def dealt(width):
+        result = Sharing(holders=3).aggregate(np.ones((2, width)), encoding=ENCODING)
+        return result.bytes["client-0", "holder-1", "protect"]
+
+    assert dealt(2) - dealt(1) == 8
+    assert dealt(1001) - dealt(1) == 8000
+
+
+# ---- Options
+
+
+@pytest.mark.parametrize("field", [P50, GOLDILOCKS, PrimeField(2**61 - 1), PrimeField(8191)])
+def test_every_field_gives_the_same_integers(field):
+    result = run(Sharing(field=field))
+    assert np.array_equal(result.integers, 256 * UPDATES.sum(axis=0))
+
+
+def test_a_majority_of_the_holders_is_the_default_threshold():
+    for count, majority in [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3)]:
+        assert Sharing().threshold_for(range(count)) == majority
+        assert Sharing(holders=count).threshold_for(range(9)) == majority
+
+
+@pytest.mark.parametrize("holders", ["servers", "", 0, -1])
+def test_impossible_holders_are_refused(holders):
+    with pytest.raises(ValueError, match="holders: got"):
+        Sharing(holders=holders)
+
+
+@pytest.mark.parametrize("threshold", [0, -1, 4])
+def test_a_threshold_beyond_the_holders_is_refused(threshold):
+    with pytest.raises(ValueError, match="expected 1 to 3, all the holders"):
+        run(Sharing(holders=3, threshold=threshold))
+
+
+def test_a_session_binds_field_and_holders():
+    def parameters(**options):
+        return Sharing(threshold=2, **options).open_session(range(3), length=1).parameters
+
+    assert parameters() == parameters()
+    assert parameters() != parameters(holders=3)
+    assert parameters() != parameters(field=GOLDILOCKS)
