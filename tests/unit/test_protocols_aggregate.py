@@ -7,7 +7,15 @@ import pytest
 
 from veilsum.encoding import FixedPoint
 from veilsum.errors import BudgetExceeded, ProtocolError
-from veilsum.protocols import Aggregator, InMemoryTransport, Paillier, Plain, Sharing, aggregate
+from veilsum.protocols import (
+    Aggregator,
+    InMemoryTransport,
+    Paillier,
+    Plain,
+    Sharing,
+    aggregate,
+    resolve,
+)
 
 UPDATES = [[0.5, 1.0], [0.25, 2.0], [4.0, 4.0], [-8.0, 8.0]]
 SMALL_KEY = {"key_bits": 512, "insecure": True}
@@ -197,3 +205,9 @@ def test_every_aggregator_states_its_row_of_the_threat_model(kind):
 def test_setup_is_measured_apart_from_rounds(paillier):
     assert Plain().setup_seconds == Sharing().setup_seconds == 0.0
     assert paillier.setup_seconds > 0.0
+
+
+def test_names_stand_for_aggregators_and_aggregators_for_themselves():
+    own = Plain()
+    assert resolve(own) is own
+    assert isinstance(resolve("sharing"), Sharing)

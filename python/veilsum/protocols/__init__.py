@@ -32,6 +32,7 @@ __all__ = [
     "Transport",
     "aggregate",
     "drive",
+    "resolve",
     "state",
 ]
 
@@ -109,7 +110,7 @@ def aggregate(
         "threads": threads,
     }
     given = {name: value for name, value in options.items() if value is not None}
-    return _aggregator(protocol, given).aggregate(
+    return resolve(protocol, **given).aggregate(
         updates,
         encoding=encoding,
         dropped=dropped,
@@ -119,7 +120,26 @@ def aggregate(
     )
 
 
-def _aggregator(protocol: str | Aggregator, options: dict[str, object]) -> Aggregator:
+def resolve(protocol: str | Aggregator, **options: object) -> Aggregator:
+    """Return the aggregator that a name stands for, or the given one as it is.
+
+    Parameters
+    ----------
+    protocol : {"plain", "paillier", "sharing"} or Aggregator
+        A name makes a fresh aggregator.
+    **options
+        For the protocol's class; none where an aggregator is given.
+
+    Raises
+    ------
+    ValueError
+        When no protocol has that name, or an option is none of the protocol's.
+
+    Examples
+    --------
+    >>> resolve("sharing", holders=5, threshold=3).name
+    'sharing'
+    """
     if isinstance(protocol, Aggregator):
         _refuse_strange(options, (), f"the given {type(protocol).__name__} has its own")
         return protocol
