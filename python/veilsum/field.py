@@ -21,6 +21,7 @@ from veilsum.randomness import random_residues
 __all__ = ["GOLDILOCKS", "P50", "PrimeField", "kernel_info"]
 
 _GOLDILOCKS_MODULUS = (1 << 64) - (1 << 32) + 1
+_NO_RESIDUE = np.uint64((1 << 64) - 1)  # of any field
 
 _Operation = Callable[[int, NDArray[np.uint64], NDArray[np.uint64]], NDArray[np.uint64]]
 
@@ -286,7 +287,8 @@ class PrimeField:
         array = as_integers("integers", integers)
         require_within("integers", array, self.limit)
         signed = array.astype(np.int64).reshape(-1)
-        wrapped = signed.view(np.uint64) + (signed < 0) * np.uint64(self.modulus)
+        wrapped = signed.view(np.uint64)
+        wrapped += (signed < 0) * np.uint64(self.modulus)
         return wrapped.reshape(array.shape)
 
     def centre(self, residues: ArrayLike) -> NDArray[np.int64]:
@@ -374,9 +376,10 @@ class PrimeField:
     def _checked(self, name: str, values: ArrayLike) -> NDArray[np.uint64]:
         """Refuse what is not a residue; return a C-contiguous uint64 array."""
         array = as_integers(name, values)
-        negative = int(np.count_nonzero(array < 0))
         residues = array.astype(np.uint64, order="C", copy=False)
-        outside = negative or self.count_outside(residues)
+        if array.dtype.kind == "i":
+            residues[array < 0] = _NO_RESIDUE
+        outside = self.count_outside(residues)
         if outside:
             raise ValueError(
                 f"{name}: {outside} of {array.size} numbers are not in range({self.modulus}); "

@@ -242,7 +242,7 @@ def test_fitting_again_forgets_the_rounds_before(concrete):
     ("options", "message"),
     [
         ({"solver": "magic"}, "solver: got 'magic'"),
-        ({"aggregator": "trust"}, "aggregator: got 'trust'"),
+        ({"aggregator": "trust"}, "protocol: got 'trust'"),
         ({"clients": 25}, "clients: got 25 for n_samples = 24"),
         ({"clients": 0}, "clients"),
         ({"epochs": 0}, "epochs"),

@@ -10,6 +10,7 @@ Bytes follow the header of `veilsum.wire`: the key's fingerprint, shape, scale, 
 of ``2 * bits / 64`` words for each ciphertext.
 """
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,7 +21,14 @@ from numpy.typing import ArrayLike, NDArray
 from veilsum import _core
 from veilsum.encoding import FixedPoint
 from veilsum.errors import BudgetExceeded, InvalidCiphertext, KeyMismatch, ScaleMismatch
-from veilsum.paillier.limbs import from_words, signed_limbs, to_rows, to_words
+from veilsum.paillier.limbs import (
+    exact_array,
+    from_words,
+    signed_limbs,
+    thread_count,
+    to_rows,
+    to_words,
+)
 from veilsum.wire import MAX_ELEMENTS, Kind, Reader, Writer
 
 if TYPE_CHECKING:
@@ -161,7 +169,8 @@ class CipherArray:
         kept = np.sum(indices, axis=tuple(axes), keepdims=False).shape  # refuses impossible axes
         summed = np.unique([int(a) % self.ndim for a in axes])
         rest = [a for a in range(self.ndim) if a not in summed]
-        rows = indices.transpose(*rest, *summed).reshape(int(np.prod(kept)), -1)
+        columns = math.prod(self.shape[a] for a in summed)
+        rows = indices.transpose(*rest, *summed).reshape(math.prod(kept), columns)
         return self._take(rows)._sum_rows().reshape(kept)
 
     def _sum_rows(self) -> Self:
@@ -205,7 +214,11 @@ class CipherArray:
             If the limit times the largest factor is beyond the key; if a factor is NaN or infinite.
         TypeError
             If `factors` are not real numbers.
+        ValueError
+            If `weight_bits` is negative, or shapes do not broadcast.
         """
+        if weight_bits < 0:
+            raise ValueError(f"weight_bits: got {weight_bits}, expected at least 0")
         plain = _plain(factors)
         if plain is None:
             raise TypeError(f"factors: got {type(factors).__name__}, expected real numbers")
@@ -230,22 +243,26 @@ class CipherArray:
         return NotImplemented if plain is None else self.T._matmul(plain.T).T
 
     def _matmul(self, plain: NDArray[Any]) -> Self:
-        shape = np.matmul(np.empty(self.shape), np.empty(plain.shape)).shape  # NumPy's own errors
-        if self.ndim > 2 or plain.ndim > 2:
+        if not (1 <= self.ndim <= 2 and 1 <= plain.ndim <= 2):
             raise ValueError(
                 f"@: got {self.ndim} and {plain.ndim} axes, expected 1 or 2; loop over the others"
             )
-        rows = self.reshape(-1, plain.shape[0])
-        weights, weight_scale = _weights(plain.reshape(plain.shape[0], -1), _WEIGHT_BITS)
+        if self.shape[-1] != plain.shape[0]:
+            raise ValueError(
+                f"@: got inner axes of {self.shape[-1]} and {plain.shape[0]}, expected equal ones"
+            )
+        shape = self.shape[:-1] + plain.shape[1:]
+        rows = self.reshape(math.prod(self.shape[:-1]), plain.shape[0])
+        columns = plain.reshape(plain.shape[0], math.prod(plain.shape[1:]))
+        weights, weight_scale = _weights(columns, _WEIGHT_BITS)
         limit = self._require_limit(
             self.limit * max((sum(abs(int(w)) for w in column) for column in weights.T), default=0)
         )
         scale = self._require_scale(self.scale * weight_scale)
-        columns = [rows._weighted_sums(column) for column in weights.T]
-        joined = columns[0].reshape(-1, 1)
-        for column in columns[1:]:
-            joined = joined._beside(column.reshape(-1, 1))
-        return joined.reshape(*shape)._with(joined.vector, shape=shape, scale=scale, limit=limit)
+        joined = rows[:, :0]
+        for column in weights.T:
+            joined = joined._beside(rows._weighted_sums(column).reshape(len(rows), 1))
+        return self._with(joined.vector, shape=shape, scale=scale, limit=limit)
 
     def _weighted_sums(self, weights: NDArray[Any]) -> Self:
         """Weigh and add up each row; the caller has checked the budget and sets the limit."""
@@ -276,7 +293,7 @@ class CipherArray:
             All cores unless given.
         """
         zeros = self.public_key._encrypt_integers(np.zeros(self.size, np.int64), 0, threads)
-        return self._with(self.vector.multiply(zeros, threads or _ALL_CORES))
+        return self._with(self.vector.multiply(zeros, thread_count(threads)))
 
     def is_trivial(self) -> bool:
         """Tell whether a ciphertext equals 1, the encryption of 0 that anyone recognises.
@@ -366,8 +383,7 @@ class CipherArray:
         plain = _plain(other)
         if plain is None:
             return None
-        fractions = plain.dtype.kind == "f" and not np.array_equal(plain, np.rint(plain))
-        if self.scale == 1 and fractions:
+        if self.scale == 1 and _has_fractions(plain):
             raise ScaleMismatch(
                 "a fraction cannot be added to encrypted integers; encrypt floats instead"
             )
@@ -412,11 +428,17 @@ def _plain(other: Any) -> NDArray[Any] | None:
     """Read a plain operand as an array of real numbers; None for anything else."""
     if isinstance(other, CipherArray):
         return None
-    array = np.asarray(other)
+    array = exact_array(other)
     if array.dtype.kind in "biuf":
         return array
     whole = array.dtype.kind == "O" and all(isinstance(value, int) for value in array.flat)
     return array if whole else None
+
+
+def _has_fractions(plain: NDArray[Any]) -> bool:
+    if plain.dtype.kind != "f":
+        return False
+    return bool((np.isfinite(plain) & (plain != np.rint(plain))).any())
 
 
 def _negated(plain: NDArray[Any]) -> NDArray[Any]:
@@ -431,7 +453,14 @@ def _exact(plain: NDArray[Any], scale: int) -> NDArray[Any]:
     bound = float(np.max(np.abs(plain), initial=0.0))
     if not np.isfinite(bound):
         raise BudgetExceeded("operand: it holds NaN or an infinity, expected finite numbers")
-    return FixedPoint(scale=scale, bound=bound or 1.0).quantise(plain).astype(object)
+    try:
+        encoding = FixedPoint(scale=scale, bound=bound or 1.0)
+    except ValueError:
+        raise BudgetExceeded(
+            f"operand: its largest number has {int(bound).bit_length()} bits, too many "
+            f"at a scale of {scale.bit_length()} bits; use smaller numbers"
+        ) from None
+    return encoding.quantise(plain).astype(object)
 
 
 def _weights(plain: NDArray[Any], weight_bits: int) -> tuple[NDArray[Any], int]:

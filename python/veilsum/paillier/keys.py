@@ -29,7 +29,14 @@ from veilsum.errors import (
     KeyMismatch,
 )
 from veilsum.paillier.arrays import CipherArray
-from veilsum.paillier.limbs import from_rows, signed_limbs, to_rows, to_words
+from veilsum.paillier.limbs import (
+    exact_array,
+    from_rows,
+    signed_limbs,
+    thread_count,
+    to_rows,
+    to_words,
+)
 from veilsum.wire import Kind, Reader, Writer, length_prefixed
 
 __all__ = ["PrivateKey", "PublicKey", "keygen"]
@@ -75,7 +82,8 @@ class PublicKey:
     fingerprint: bytes
 
     def __init__(self, n: int, h: int, *, insecure: bool = False) -> None:
-        _check_length(n, insecure=insecure)
+        _check_length(n)
+        _check_strength(n, insecure=insecure)
         _check_modulus(n)
         _check_base(n, h)
         self.n = n
@@ -133,7 +141,7 @@ class PublicKey:
         TypeError
             If `values` are not real numbers.
         """
-        array = np.asarray(values)
+        array = exact_array(values)
         if encoding is None:
             encoding = _default_encoding(array, fraction_bits, bound)
         integers = encoding.quantise(array)
@@ -144,11 +152,12 @@ class PublicKey:
     def _encrypt_integers(
         self, integers: NDArray[Any], limit: int, threads: int | None
     ) -> "_core.CipherVector":
+        workers = thread_count(threads)
         words = self._core.exponent_words
         exponents = randomness.random_bytes(8 * words * integers.size)
         rows = to_rows(integers, signed_limbs(limit))
         vector = self._core.encrypt(
-            rows, exponents.view(np.uint64).reshape(integers.size, words), threads or 0
+            rows, exponents.view(np.uint64).reshape(integers.size, words), workers
         )
         randomness.wipe(exponents)
         randomness.wipe(rows)
@@ -237,7 +246,7 @@ class PrivateKey:
     public_key: PublicKey
 
     def __init__(self, p: int, q: int, h: int, *, insecure: bool = False) -> None:
-        _check_length(p * q, insecure=True)
+        _check_length(p * q)
         _check_primes(p, q)
         self.public_key = PublicKey(p * q, h, insecure=insecure)
         self._p = p
@@ -275,12 +284,16 @@ class PrivateKey:
         BudgetExceeded
             If a plaintext is beyond the bound that the array states: it was not made by these
             operations, or was altered. Nothing of the array is returned.
+        OverflowError
+            If the scale is not 1 and a result is beyond float64.
         """
+        if not isinstance(ciphertexts, CipherArray):
+            raise TypeError(f"ciphertexts: got {type(ciphertexts).__name__}, expected CipherArray")
         if ciphertexts.public_key != self.public_key:
             raise KeyMismatch("ciphertexts: they are under another key; use the key that made them")
         limit = ciphertexts.limit
         rows = self._core_key.decrypt(
-            ciphertexts.vector, to_words(limit, signed_limbs(limit)), threads or 0
+            ciphertexts.vector, to_words(limit, signed_limbs(limit)), thread_count(threads)
         )
         if rows is None:
             raise BudgetExceeded(
@@ -396,12 +409,18 @@ def _random_prime(bits: int) -> int:
             return candidate
 
 
-def _check_length(n: int, *, insecure: bool) -> None:
+def _check_length(n: int) -> None:
+    if n < 1:
+        raise InvalidKey("n: it is not positive")
     bits = n.bit_length()
-    if n < 0 or bits % 64 != 0 or not _SMALLEST_BITS <= bits <= _LARGEST_BITS:
+    if bits % 64 != 0 or not _SMALLEST_BITS <= bits <= _LARGEST_BITS:
         raise InvalidKey(
             f"n: got {bits} bits, expected a multiple of 64 from {_SECURE_BITS} to {_LARGEST_BITS}"
         )
+
+
+def _check_strength(n: int, *, insecure: bool) -> None:
+    bits = n.bit_length()
     if bits >= _SECURE_BITS:
         return
     if not insecure:

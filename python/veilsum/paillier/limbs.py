@@ -1,11 +1,41 @@
-"""Python and NumPy integers as rows of 64-bit words, which is how they cross into C++."""
+"""What crosses into C++: integers as rows of 64-bit words, and how many threads work on them.
 
+The compiled functions print their arguments, secrets included, when one of them has a wrong type;
+so types are checked here.
+"""
+
+from numbers import Integral
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 _SMALL = 1 << 63
+_ALL_CORES = 0
+
+
+def thread_count(threads: int | None) -> int:
+    """Read the argument `threads`; raises TypeError or ValueError unless it is None or from 1."""
+    if threads is None:
+        return _ALL_CORES
+    if isinstance(threads, bool) or not isinstance(threads, Integral):
+        raise TypeError(f"threads: got {type(threads).__name__}, expected int or None")
+    if threads < 1:
+        raise ValueError(f"threads: got {threads}, expected at least 1, or None for all cores")
+    return int(threads)
+
+
+def exact_array(values: ArrayLike) -> NDArray[Any]:
+    """Read numbers as ``numpy.asarray``, but integers too wide for one dtype as Python integers."""
+    array = np.asarray(values)
+    # NumPy reads [1, 2**63 + 1] as floats.
+    converted = array.dtype.kind == "f" and not isinstance(values, np.ndarray | np.generic | float)
+    if not converted and array.dtype.kind != "O":
+        return array
+    objects = np.asarray(values, object)
+    if objects.size == 0 or not all(isinstance(value, Integral) for value in objects.flat):
+        return array
+    return np.array([int(value) for value in objects.flat], object).reshape(objects.shape)
 
 
 def to_words(integer: int, count: int) -> NDArray[np.uint64]:

@@ -79,6 +79,8 @@ def reconstruct(
     """
     if method not in _METHODS:
         raise ValueError(f"method: got {method!r}, expected one of {', '.join(_METHODS)}")
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads: got {threads}, expected at least 1, or None for all cores")
     if len(shares) < shares.threshold:
         raise InsufficientShares(
             f"shares: got {len(shares)}, expected at least the threshold {shares.threshold}; "
@@ -130,8 +132,7 @@ def _lagrange_weights(field: PrimeField, known: Words, wanted: Words) -> Words:
     return field.mul(nodal[:, np.newaxis], field.inverse(denominators))
 
 
-def _newton(field: PrimeField, points: Words, threshold: int, threads: int | None) -> _Rebuild:
-    del threads
+def _newton(field: PrimeField, points: Words, threshold: int, _threads: int | None) -> _Rebuild:
     orders = range(1, min(threshold + 1, len(points)))
     inverse_gaps = [field.inverse(field.sub(points[order:], points[:-order])) for order in orders]
     minus_points = field.neg(points)

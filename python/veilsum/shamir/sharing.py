@@ -96,10 +96,12 @@ def split(
     powers = _powers(field, points, threshold)
     residues = field.residues(secrets).reshape(-1)
     width = max(1, _BLOCK // threshold)
-    for start in range(0, secrets.size, width):
-        block = slice(start, start + width)
-        rows[:, block] = _deal(field, powers, residues[block], threads)
-    wipe(residues)
+    try:
+        for start in range(0, secrets.size, width):
+            block = slice(start, start + width)
+            rows[:, block] = _deal(field, powers, residues[block], threads)
+    finally:
+        wipe(residues)
     return Shares(
         values=_sealed(rows.reshape(shares, *secrets.shape)),
         points=_sealed(points),
