@@ -1,0 +1,1 @@
+"""Comparisons and reproductions: measured, judged by stated rules, drawn and reported."""

@@ -1,0 +1,469 @@
+"""One plot for each of Figures 6 to 14 of paper [A], drawn from measured results alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from veilsum.experiments.results import (
+    ATTACKS,
+    FAULTS,
+    FLOAT32_BYTES,
+    PARTIES,
+    PHASES,
+    REFERENCE,
+    WANDERING,
+    Ensemble,
+    Results,
+    Run,
+    escalating,
+    first,
+    interval,
+    matching,
+    shown,
+)
+
+LABELS = {"plain": "Plain", "paillier": "Paillier", "sharing": "Sharing"}
+
+_INK, _FAINT, _GRID = "#1f2937", "#6b7280", "#e5e7eb"
+_COLOURS = {"plain": "#8a94a6", "paillier": "#c8374f", "sharing": "#16756f"}
+_LINES: dict[str, dict[str, Any]] = {
+    "plain": {"linewidth": 5.0, "alpha": 0.55, "solid_capstyle": "round"},
+    "paillier": {"linewidth": 1.8},
+    "sharing": {"linewidth": 0, "marker": "o", "markersize": 3.4},
+}
+_CENTRAL: dict[str, Any] = {
+    "color": _INK,
+    "linestyle": ":",
+    "linewidth": 1.2,
+    "label": "least squares, all rows",
+}
+_MARKERS = {"plain": ("s", 10.0), "paillier": ("D", 5.5), "sharing": ("o", 3.0)}
+_PHASES = {"train": "#cbd5e1", "protect": "#34558b", "combine": "#7fa3cf", "open": "#e2a03f"}
+_FAULTS = dict(zip(FAULTS, ("#16756f", "#c8374f", "#e2a03f"), strict=True))
+_ATTACKS = dict(zip(ATTACKS, ("#34558b", "#c8374f", "#e2a03f", "#7a5195"), strict=True))
+_TRAFFIC = {"sent": "Sent by one client", "carried": "On all links together"}
+_SOME_DIGITS = (1, 2, 3, 4, 6, 9)
+_RAMP = LinearSegmentedColormap.from_list("ramp", ("#16756f", "#e2a03f", "#c8374f", "#5b1a3a"))
+_STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 11,
+    "axes.titlesize": 11.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": _FAINT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "grid.color": _GRID,
+    "text.color": _INK,
+    "xtick.color": _FAINT,
+    "ytick.color": _FAINT,
+    "legend.frameon": False,
+    "legend.fontsize": 9.5,
+}
+
+
+def draw(number: int, results: Results, path: Path) -> None:
+    """Draw Figure `number` of the paper from `results` and write it as a PNG to `path`.
+
+    Parameters
+    ----------
+    number : int
+        6 to 14.
+    results : Results
+        What :func:`veilsum.experiments.compare.run` measured.
+    path : Path
+        The file to write.
+    """
+    with mpl.rc_context(_STYLE):
+        FIGURES[number](results).savefig(path, dpi=150, facecolor="white")
+
+
+def _convergence(results: Results) -> Figure:
+    figure, axes = _panels("AB;CD", 6.6)
+    small, large = 2, results.settings.clients
+    for name, clients in (("A", small), ("B", large)):
+        _title(axes[name], f"{clients} clients", "Iteration", _rmse(results))
+        _protocol_curves(axes[name], list(matching(results.convergence, clients=clients)))
+        axes[name].axhline(results.task.rmse_central, **_CENTRAL)
+    _share_y(axes["A"], axes["B"])
+    _protocol_legend(axes["A"], list(matching(results.convergence, clients=small)))
+    _roughness(axes["C"], results)
+    _deviation(axes["D"], results)
+    return figure
+
+
+def _roughness(axes: Axes, results: Results) -> None:
+    _title(axes, "Bumps, one dot a seed", "Clients", _in_units("Roughness", results))
+    jitter = np.random.default_rng(0)
+    for place, ensemble in enumerate(results.convergence_seeds):
+        spots = place + jitter.uniform(-0.13, 0.13, len(ensemble.roughness))
+        axes.scatter(spots, ensemble.roughness, s=16, color=_COLOURS["plain"], alpha=0.8)
+        mean, low, high = interval(ensemble.roughness)
+        error = [[mean - low], [high - mean]]
+        axes.errorbar(place + 0.28, mean, error, fmt="o", color=_INK, capsize=4, markersize=5)
+    axes.set_xticks(
+        range(len(results.convergence_seeds)), [str(e.clients) for e in results.convergence_seeds]
+    )
+    axes.set_xlim(-0.6, len(results.convergence_seeds) - 0.4)
+    axes.set_ylim(bottom=0)
+
+
+def _deviation(axes: Axes, results: Results) -> None:
+    _title(axes, "Rounding, beside its bound", "Iteration", "Distance of a coefficient")
+    run = next(iter(_of_interest(results, clients=results.settings.clients)), None)
+    if run is None:
+        return
+    axes.plot(range(1, len(run.deviation) + 1), run.deviation, color=_COLOURS[run.protocol])
+    axes.axhline(run.deviation_bound, color=_INK, linestyle="--", linewidth=1.2)
+    axes.annotate(
+        "half a unit of the last digit",
+        (0.02, run.deviation_bound),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 4),
+        textcoords="offset points",
+        fontsize=9,
+    )
+    axes.set_ylim(0, 1.3 * run.deviation_bound)
+    axes.ticklabel_format(axis="y", scilimits=(-2, 3))
+
+
+def _seconds_by_iteration(results: Results) -> Figure:
+    figure, axes = _panels("AB", 3.9)
+    for name, party in zip("AB", PARTIES, strict=True):
+        _title(axes[name], party.capitalize(), "Iteration", "Seconds an iteration")
+        for run in _of_interest(results, clients=results.settings.clients):
+            if run.protocol != "sharing":
+                series = _by_iteration(run, party)
+                axes[name].plot(
+                    range(1, len(series) + 1),
+                    series,
+                    color=_COLOURS[run.protocol],
+                    linewidth=2,
+                    label=LABELS[run.protocol],
+                )
+        axes[name].set_yscale("log")
+    _share_y(axes["A"], axes["B"])
+    _legend(axes["A"], loc="center right")
+    return figure
+
+
+def _by_iteration(run: Run, party: str) -> list[float]:
+    series = [cost.seconds for cost in run.costs if cost.party == party]
+    return [sum(moment) for moment in zip(*series, strict=True)]
+
+
+def _attacked_paillier(results: Results) -> Figure:
+    figure, axes = _panels("AB;CD", 6.6)
+    most = results.settings.most_malicious
+    encrypted = list(matching(results.attacks, protocol="paillier"))
+    plain = list(matching(results.attacks, protocol="plain"))
+    for name, attack in zip("ABCD", ATTACKS, strict=True):
+        _title(axes[name], attack.capitalize(), "Iteration", _rmse(results))
+        for run in escalating(encrypted, attack=attack):
+            colour = _ramp(run.malicious, most)
+            axes[name].plot(run.rmse, color=colour, linewidth=2.2, label=str(run.malicious))
+        for run in escalating(plain, attack=attack):
+            axes[name].plot(run.rmse, color="white", linewidth=1.1, linestyle=(0, (1, 2.5)))
+        _log_when_wide(axes[name], [run.rmse for run in matching(results.attacks, attack=attack)])
+    _figure_legend(figure, axes["A"], "Malicious clients (white dots: plain)")
+    return figure
+
+
+def _precision(results: Results) -> Figure:
+    figure, axes = _panels("AA;BC", 6.8)
+    runs = results.precision
+    reference = first(results.convergence, protocol=REFERENCE, clients=results.settings.clients)
+    if reference is not None:
+        _distances(axes["A"], runs, reference)
+        axes["B"].axhline(reference.final, color=_INK, linestyle=":", label="without rounding")
+        _legend(axes["B"])
+    _title(axes["A"], "Distance from averaging without rounding", "Iteration", _rmse(results))
+    _title(axes["B"], "After the last iteration", "Decimal digits", _rmse(results))
+    _line(axes["B"], [run.digits for run in runs], [run.final for run in runs], "sharing")
+    _log_when_wide(axes["B"], [[run.final for run in runs]])
+    _title(axes["C"], "Time of the protocol", "Decimal digits", "Milliseconds an iteration")
+    spent = [1e3 * run.protocol_seconds for run in runs]
+    _line(axes["C"], [run.digits for run in runs], spent, "sharing")
+    axes["C"].set_ylim(0, 1.3 * max(spent, default=1.0))
+    return figure
+
+
+def _distances(axes: Axes, runs: Sequence[Run], reference: Run) -> None:
+    for run in (run for run in runs if run.digits in _SOME_DIGITS):
+        distance = np.abs(np.subtract(run.rmse, reference.rmse))[1:]
+        colour = _ramp(9 - run.digits, 8)
+        axes.plot(range(1, len(distance) + 1), distance, color=colour, label=str(run.digits))
+        axes.set_yscale("log")
+    _legend(axes, title="Digits", loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def _attacked_sharing(results: Results) -> Figure:
+    figure, axes = _panels("AB;CC", 6.8)
+    _title(axes["A"], "Malicious clients", "Malicious clients", _rmse(results))
+    sharing = list(matching(results.attacks, protocol="sharing"))
+    for attack in ATTACKS:
+        runs = escalating(sharing, attack=attack)
+        axes["A"].plot(
+            [run.malicious for run in runs],
+            [run.final for run in runs],
+            color=_ATTACKS[attack],
+            marker="o",
+            label=attack,
+        )
+    _log_when_wide(axes["A"], [[run.final for run in sharing]])
+    _legend(axes["A"])
+    _title(axes["B"], "Faulty shares", "Faulty shares of N", _rmse(results))
+    _title(
+        axes["C"], "One faulty share (solid), the most tried (dashed)", "Iteration", _rmse(results)
+    )
+    for fault, colour in _FAULTS.items():
+        runs = escalating(results.faults, fault=fault)
+        axes["B"].plot(
+            [run.faulty for run in runs],
+            [run.final for run in runs],
+            color=colour,
+            marker="o",
+            label=fault,
+        )
+        for run, style in zip(_ends(runs), ("-", "--"), strict=False):
+            label = f"{fault}, {run.faulty}"
+            axes["C"].plot(run.rmse, color=colour, linestyle=style, linewidth=2, label=label)
+    _log_when_wide(axes["B"], [[run.final for run in results.faults]])
+    _log_when_wide(axes["C"], [run.rmse for run in results.faults])
+    _legend(axes["B"])
+    _legend(axes["C"], ncols=2)
+    return figure
+
+
+def _ends(runs: Sequence[Run]) -> list[Run]:
+    faulty = [run for run in runs if run.faulty > 0]
+    return faulty[:1] + faulty[1:][-1:]
+
+
+def _number_of_shares(results: Results) -> Figure:
+    figure, axes = _panels("AB", 4.2)
+    _title(axes["A"], "Error", "Shares N", _rmse(results))
+    lying = list(matching(results.holder_seeds, fault=WANDERING))
+    fixed = [e for e in lying if e.threshold == results.settings.shares_needed]
+    majority = [e for e in lying if e.threshold == e.shares // 2 + 1]
+    _with_interval(axes["A"], fixed, "#c8374f", "lying holders, K fixed")
+    _with_interval(axes["A"], majority, "#e2a03f", "lying holders, K a majority")
+    axes["A"].axhline(results.task.rmse_central, **_CENTRAL)
+    _log_when_wide(axes["A"], [[float(np.mean(e.final)) for e in lying]])
+    _legend(axes["A"])
+    _title(axes["B"], "Time", "Shares N", "Milliseconds an iteration")
+    runs = list(results.holders)
+    for party, label, style in (("client", "a client", "-"), ("server", "server, holders", "--")):
+        spent = [1e3 * (r.seconds(party) - r.seconds(party, "train")) for r in runs]
+        axes["B"].plot(
+            [run.shares for run in runs],
+            spent,
+            color=_COLOURS["sharing"],
+            linestyle=style,
+            marker="o",
+            label=label,
+        )
+    axes["B"].set_ylim(bottom=0)
+    _legend(axes["B"])
+    return figure
+
+
+def _with_interval(axes: Axes, chosen: Sequence[Ensemble], colour: str, label: str) -> None:
+    if not chosen:
+        return
+    means, lows, highs = zip(*(interval(ensemble.final) for ensemble in chosen), strict=True)
+    error = [np.subtract(means, lows), np.subtract(highs, means)]
+    places = [ensemble.shares for ensemble in chosen]
+    axes.errorbar(places, means, error, color=colour, marker="o", capsize=3, label=label)
+
+
+def _protocols_under_attack(results: Results) -> Figure:
+    figure, axes = _panels("AB;CD", 6.6)
+    for name, attack in zip("ABCD", ATTACKS, strict=True):
+        _title(axes[name], attack.capitalize(), "Malicious clients", _rmse(results))
+        seeds = escalating(results.attack_seeds, attack=attack)
+        axes[name].fill_between(
+            [ensemble.malicious for ensemble in seeds],
+            [min(ensemble.final) for ensemble in seeds],
+            [max(ensemble.final) for ensemble in seeds],
+            color="#dbe4f0",
+            label=f"{results.settings.seeds} seeds",
+        )
+        for protocol in results.settings.protocols:
+            ours = list(matching(results.attacks, protocol=protocol))
+            runs = escalating(ours, attack=attack)
+            marker, size = _MARKERS[protocol]
+            axes[name].plot(
+                [run.malicious for run in runs],
+                [run.final for run in runs],
+                color=_COLOURS[protocol],
+                marker=marker,
+                markersize=size,
+                linewidth=1,
+                label=LABELS[protocol],
+            )
+        _log_when_wide(axes[name], [[max(e.final), min(e.final)] for e in seeds])
+    _figure_legend(figure, axes["A"], None)
+    return figure
+
+
+def _seconds_by_phase(results: Results) -> Figure:
+    figure, axes = _panels("AB", 3.6)
+    runs = _of_interest(results, clients=results.settings.clients)
+    for name, party in zip("AB", PARTIES, strict=True):
+        _title(axes[name], party.capitalize(), "Milliseconds an iteration", "")
+        _stack(axes[name], runs, party)
+    handles = [Line2D([], [], color=_PHASES[p], linewidth=8, label=p) for p in PHASES]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    axes["B"].tick_params(labelleft=False)
+    return figure
+
+
+def _stack(axes: Axes, runs: Sequence[Run], party: str) -> None:
+    totals = [1e3 * run.seconds(party) for run in runs]
+    for place, (run, total) in enumerate(zip(runs, totals, strict=True)):
+        left = 0.0
+        for phase in PHASES:
+            spent = 1e3 * run.seconds(party, phase)
+            axes.barh(place, spent, left=left, height=0.6, color=_PHASES[phase])
+            left += spent
+        axes.annotate(
+            f"{total:.3g} ms", (total, place), (5, 0), textcoords="offset points", va="center"
+        )
+    axes.set_yticks(range(len(runs)), [LABELS[run.protocol] for run in runs])
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.35 * max(totals, default=1.0) or 1.0)
+    axes.grid(visible=False, axis="y")
+
+
+def _bytes(results: Results) -> Figure:
+    figure, axes = _panels("AB", 3.6)
+    runs = _of_interest(results, clients=results.settings.clients)
+    float32 = FLOAT32_BYTES * results.task.coefficients
+    for name, way in zip("AB", _TRAFFIC, strict=True):
+        _title(axes[name], _TRAFFIC[way], "Bytes an iteration", "")
+        for place, run in enumerate(runs):
+            count = getattr(run, way)
+            axes[name].barh(place, count, height=0.6, color=_COLOURS[run.protocol])
+            axes[name].annotate(
+                f"{count:,.0f} B  ({shown(count / float32)}×)",
+                (count, place),
+                (5, 0),
+                textcoords="offset points",
+                va="center",
+            )
+        axes[name].set_xscale("log")
+        axes[name].set_xlim(float32 / 2, 200 * max([getattr(r, way) for r in runs], default=1.0))
+        axes[name].axvline(float32, color=_INK, linestyle=":", linewidth=1.2)
+        axes[name].set_yticks(range(len(runs)), [LABELS[run.protocol] for run in runs])
+        axes[name].invert_yaxis()
+        axes[name].grid(visible=False, axis="y")
+    axes["B"].tick_params(labelleft=False)
+    handle = Line2D([], [], color=_INK, linestyle=":", label=f"model as float32: {float32:,} B")
+    figure.legend(handles=[handle], loc="outside lower center")
+    return figure
+
+
+def _panels(mosaic: str, height: float) -> tuple[Figure, dict[str, Axes]]:
+    engine = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, wspace=0.03, hspace=0.04)
+    figure = Figure(figsize=(7.4, height), layout=engine)
+    axes: dict[str, Axes] = figure.subplot_mosaic(mosaic)
+    return figure, axes
+
+
+def _title(axes: Axes, title: str, x_label: str, y_label: str) -> None:
+    axes.set_title(title)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+
+
+def _in_units(what: str, results: Results) -> str:
+    unit = results.task.target.replace("_", " ")
+    short = unit if len(unit) <= 30 else unit[:29] + "…"
+    return f"{what}\n({short})".replace("$", r"\$")
+
+
+def _rmse(results: Results) -> str:
+    return _in_units("RMSE", results)
+
+
+def _of_interest(results: Results, **wanted: object) -> list[Run]:
+    runs = (first(results.convergence, protocol=p, **wanted) for p in results.settings.protocols)
+    return [run for run in runs if run is not None]
+
+
+def _protocol_curves(axes: Axes, runs: Sequence[Run]) -> None:
+    for run in runs:
+        if run.protocol in _LINES:
+            axes.plot(run.rmse, color=_COLOURS[run.protocol], **_LINES[run.protocol])
+
+
+def _protocol_legend(axes: Axes, runs: Sequence[Run]) -> None:
+    shown = [run.protocol for run in runs if run.protocol in _LINES]
+    handles = [Line2D([], [], color=_COLOURS[p], label=LABELS[p], **_LINES[p]) for p in shown]
+    axes.legend(handles=[*handles, Line2D([], [], **_CENTRAL)], loc="upper right")
+
+
+def _legend(axes: Axes, **options: Any) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        axes.legend(handles, labels, **options)
+    else:
+        axes.annotate("not measured", (0.5, 0.5), xycoords="axes fraction", ha="center")
+
+
+def _figure_legend(figure: Figure, axes: Axes, title: str | None) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, title=title, loc="outside lower center", ncols=9)
+
+
+def _line(axes: Axes, x: Sequence[float], y: Sequence[float], protocol: str) -> None:
+    axes.plot(x, y, color=_COLOURS[protocol], marker="o", linewidth=2)
+
+
+def _ramp(value: int, most: int) -> tuple[float, float, float, float]:
+    return _RAMP(value / max(most, 1))
+
+
+def _share_y(left: Axes, right: Axes) -> None:
+    lows, highs = zip(left.get_ylim(), right.get_ylim(), strict=True)
+    for axes in (left, right):
+        axes.set_ylim(min(lows), max(highs))
+    right.tick_params(labelleft=False, which="both")
+    right.set_ylabel("")
+
+
+def _log_when_wide(axes: Axes, curves: Sequence[Sequence[float]]) -> None:
+    values = [value for curve in curves for value in curve if value > 0]
+    if values and max(values) > 20 * min(values):
+        axes.set_yscale("log")
+
+
+FIGURES: dict[int, Callable[[Results], Figure]] = {
+    6: _convergence,
+    7: _seconds_by_iteration,
+    8: _attacked_paillier,
+    9: _precision,
+    10: _attacked_sharing,
+    11: _number_of_shares,
+    12: _protocols_under_attack,
+    13: _seconds_by_phase,
+    14: _bytes,
+}

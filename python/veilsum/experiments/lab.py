@@ -1,0 +1,562 @@
+"""How one training of a comparison runs: the problem, who attacks, who lies, and what is measured.
+
+Everything that the protocols share is decided here once: the split of the rows, the first model,
+the batches, the attacks and the quantisation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from veilsum import field, protocols, shamir
+from veilsum.encoding import Digits, FixedPoint
+from veilsum.errors import DecodingError, ProtocolError
+from veilsum.experiments.results import (
+    MISSING,
+    PARTIES,
+    PHASES,
+    REFERENCE,
+    UNCHECKED,
+    WANDERING,
+    Conditions,
+    Cost,
+    Ensemble,
+    Run,
+    Settings,
+    roughness,
+    slope,
+)
+from veilsum.learning import datasets, federated, partition
+from veilsum.learning.linear import LinearClient
+from veilsum.protocols.sharing import Summed
+
+CLIP = 32.0
+"""Largest magnitude of a coefficient's update; every client clips to it."""
+BOUND = 2 * CLIP
+"""The encoding's bound, which leaves room for what adding to large weights rounds."""
+TEST_PART = 0.2
+EPOCHS, BATCH = 1, 16
+STEP = 1.0
+"""Step of local descent, over the mean squared norm of a row."""
+REFERENCE_BITS = 44
+BOOST = 10.0
+"""How many times too long a scaled update is."""
+NOISE = 1.0
+"""Standard deviation of a random update, in standard deviations of the target."""
+LIE = 0.1
+"""What a lying holder adds to its share of every coefficient, as if it were the average's."""
+
+Progress = Callable[[str, int, int], None]
+Array = NDArray[np.float64]
+
+
+def quiet(work: str, done: int, total: int) -> None:
+    """Take a report of progress and do nothing with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Problem:
+    """A regression problem made ready: standardised and split.
+
+    Attributes
+    ----------
+    settings : Settings
+        What was asked for.
+    table : veilsum.learning.datasets.Dataset
+        The raw table.
+    X, X_test : ndarray of float64, shape (rows, features)
+        Standardised columns, or their random Fourier features.
+    y, y_test : ndarray of float64, shape (rows,)
+        The standardised target.
+    spread : float
+        Standard deviation of the raw target, which turns errors into its units.
+    """
+
+    settings: Settings
+    table: datasets.Dataset
+    X: Array
+    y: Array
+    X_test: Array
+    y_test: Array
+    spread: float
+
+    @property
+    def coefficients(self) -> int:
+        """Length of a model: a weight for each feature, and the intercept."""
+        return len(self.X[0]) + 1
+
+    @property
+    def learning_rate(self) -> float:
+        """Step of local descent; a Fourier row has norm 1, a standardised one its length's root."""
+        return STEP / (2.0 if self.settings.features else self.coefficients)
+
+    def rmse(self, weights: Array) -> float:
+        """Return a model's error on the held-out rows, in units of the target."""
+        errors = self.X_test @ weights[:-1] + weights[-1] - self.y_test
+        return self.spread * float(np.sqrt(np.mean(errors**2)))
+
+
+def prepare(settings: Settings) -> Problem:
+    """Load, standardise and split the data that the settings name.
+
+    Parameters
+    ----------
+    settings : Settings
+        What to compare.
+
+    Returns
+    -------
+    Problem
+        What :func:`veilsum.experiments.compare.run` works on.
+
+    Raises
+    ------
+    ValueError
+        When there is no such data set, file or column, a cell is not a finite number, a column is
+        too large to standardise, the target is constant, or there are fewer training rows than
+        clients, or more than two clients may own.
+    """
+    table = _table(settings)
+    order = np.random.default_rng(settings.seed).permutation(len(table.y))
+    held_out = max(round(TEST_PART * len(order)), 1)
+    test, train = order[:held_out], order[held_out:]
+    if len(train) < settings.clients:
+        raise ValueError(
+            f"clients: got {settings.clients}, but {table.name} has {len(order)} rows, of which "
+            f"{len(train)} are left for training; every client needs one"
+        )
+    if len(train) > 2 * federated.MAX_ROWS:
+        raise ValueError(
+            f"dataset: {table.name} has {len(order)} rows; two clients may own "
+            f"{federated.MAX_ROWS} each"
+        )
+    if not np.ptp(table.y[train]) > 0:
+        raise ValueError(f"target: {table.target_name} is the same in all training rows")
+    X, X_test, _ = _standardised(table.X[train], table.X[test], "the features")
+    y, y_test, spread = _standardised(table.y[train], table.y[test], table.target_name)
+    if settings.features:
+        X, X_test = _fourier(settings, X, X_test)
+    return Problem(
+        settings=settings,
+        table=table,
+        X=X,
+        y=y,
+        X_test=X_test,
+        y_test=y_test,
+        spread=float(spread),
+    )
+
+
+def _table(settings: Settings) -> datasets.Dataset:
+    if not settings.dataset.endswith((".csv", ".csv.gz")):
+        if settings.target is not None:
+            raise ValueError(
+                "target: a shipped data set has its own; give --target with a CSV file only"
+            )
+        return datasets.load(settings.dataset)
+    if settings.target is None:
+        raise ValueError("target: a CSV file needs one; name the column to predict with --target")
+    return datasets.read_csv(Path(settings.dataset), target=settings.target)
+
+
+def _standardised(train: Array, test: Array, name: str) -> tuple[Array, Array, Array]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = train.mean(axis=0), train.std(axis=0)
+    if not np.all(np.isfinite(deviation)):
+        raise ValueError(f"dataset: {name} has numbers too large to standardise")
+    divisor = np.where(np.ptp(train, axis=0) > 0, deviation, 1.0)
+    return (train - mean) / divisor, (test - mean) / divisor, divisor
+
+
+def _fourier(settings: Settings, *parts: Array) -> tuple[Array, ...]:
+    """Rahimi and Recht (2007): features whose products approximate a Gaussian kernel."""
+    generator = np.random.default_rng(settings.seed)
+    columns = parts[0].shape[1]
+    directions = generator.normal(0, columns**-0.5, (columns, settings.features))
+    phases = generator.uniform(0, 2 * np.pi, settings.features)
+    norm = np.sqrt(2 / settings.features)
+    return tuple(norm * np.cos(part @ directions + phases) for part in parts)
+
+
+class Lab:
+    """The problem, the keys that outlive a training, and how to run one.
+
+    Parameters
+    ----------
+    problem : Problem
+        From :func:`prepare`.
+    progress : callable
+        Called as ``progress(work, done, total)``.
+    """
+
+    def __init__(self, problem: Problem, progress: Progress = quiet) -> None:
+        self.problem = problem
+        self.settings = problem.settings
+        self._progress = progress
+
+    def conditions(self, protocol: str, **varied: Any) -> Conditions:
+        """Return the usual conditions of a protocol with some of them varied."""
+        clients = varied.get("clients", self.settings.clients)
+        usual = {
+            "clients": clients,
+            "shares": clients,
+            "threshold": min(self.settings.shares_needed, clients),
+            "digits": self.settings.precision,
+        }
+        return Conditions(protocol=protocol, **(usual | varied))
+
+    def train_all(self, work: str, plan: Sequence[Conditions]) -> tuple[Run, ...]:
+        """Train once under each of the conditions."""
+        return tuple(self.train(conditions) for conditions in self.watched(work, plan))
+
+    def repeat_all(self, work: str, plan: Sequence[Conditions]) -> tuple[Ensemble, ...]:
+        """Train under each of the conditions with every seed, in plain arithmetic."""
+        return tuple(self._repeat(conditions) for conditions in self.watched(work, plan))
+
+    def watched(self, work: str, plan: Sequence[Conditions]) -> Iterator[Conditions]:
+        """Yield the conditions, reporting progress."""
+        for done, conditions in enumerate(plan):
+            self._progress(work, done, len(plan))
+            yield conditions
+        self._progress(work, len(plan), len(plan))
+
+    def train(self, conditions: Conditions) -> Run:
+        """Train once under the protocol that the conditions name."""
+        return self._train(conditions, self.aggregator(conditions), self.settings.seed)
+
+    def _repeat(self, conditions: Conditions) -> Ensemble:
+        seeds = range(self.settings.seed, self.settings.seed + self.settings.seeds)
+        runs = [
+            self._train(conditions, _Arithmetic(self._liars(conditions, seed)), seed)
+            for seed in seeds
+        ]
+        return Ensemble(
+            **asdict(conditions),
+            final=tuple(run.final for run in runs),
+            roughness=tuple(roughness(run.rmse) for run in runs),
+            slope=tuple(slope(run.rmse) for run in runs),
+        )
+
+    def _train(self, conditions: Conditions, machine: protocols.Aggregator, seed: int) -> Run:
+        problem = self.problem
+        encoding = _encoding(conditions)
+        recorder, watched = _Recorder(conditions), _Watched(machine)
+        start = np.zeros(problem.coefficients)
+        rounds = federated.federated_averaging(
+            start,
+            self._clients(conditions, seed),
+            rounds=self.settings.iterations,
+            aggregator=watched,
+            seed=seed,
+            encoding=encoding,
+            client_hook=recorder.hook,
+            transports=self._liars(conditions, seed).transport,
+        )
+        models = [start, *(record.weights for record in rounds)]
+        return Run(
+            **asdict(conditions),
+            rmse=tuple(map(problem.rmse, models)),
+            aborted=watched.refused,
+            deviation=recorder.deviation(models),
+            deviation_bound=0.5 / encoding.scale,
+            integers=watched.digest.hexdigest(),
+            sent=_mean_bytes(rounds, "client-") / conditions.clients,
+            carried=_mean_bytes(rounds, ""),
+            costs=costs(rounds, conditions.clients),
+        )
+
+    def _liars(self, conditions: Conditions, seed: int) -> _Liars:
+        offset = round(LIE * _encoding(conditions).scale * len(self.problem.y))
+        return _Liars(
+            conditions=conditions,
+            coefficients=self.problem.coefficients,
+            offset=offset,
+            seed=seed,
+        )
+
+    def _clients(self, conditions: Conditions, seed: int) -> list[LinearClient]:
+        problem = self.problem
+        return [
+            LinearClient(
+                X=problem.X[rows],
+                y=problem.y[rows],
+                epochs=EPOCHS,
+                batch_size=BATCH,
+                learning_rate=problem.learning_rate,
+            )
+            for rows in partition.iid(len(problem.y), conditions.clients, seed=seed)
+        ]
+
+    def aggregator(self, conditions: Conditions) -> protocols.Aggregator:
+        """Return the aggregator that the conditions ask for; all Paillier runs have one key."""
+        if conditions.protocol == "paillier":
+            return self._paillier
+        if conditions.protocol != "sharing":
+            return protocols.Plain()
+        return protocols.Sharing(
+            threshold=conditions.threshold,
+            holders="clients" if conditions.clients_hold else conditions.shares,
+            check=conditions.fault not in (UNCHECKED, WANDERING),
+            threads=self.settings.threads,
+        )
+
+    @cached_property
+    def _paillier(self) -> protocols.Paillier:
+        return protocols.Paillier(
+            key_bits=self.settings.key_bits,
+            insecure=self.settings.insecure,
+            threads=self.settings.threads,
+        )
+
+    def setup_seconds(self) -> tuple[tuple[str, float], ...]:
+        """Return what each protocol spent once, before its first round."""
+        names = self.settings.protocols
+        return tuple((name, self.aggregator(self.conditions(name)).setup_seconds) for name in names)
+
+
+def _encoding(conditions: Conditions) -> FixedPoint:
+    if conditions.protocol == REFERENCE:
+        return FixedPoint.binary(REFERENCE_BITS, bound=BOUND)
+    return FixedPoint.decimal(conditions.digits, bound=BOUND)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Member:
+    """A client that may attack, clips what it sends, and has it recorded."""
+
+    client: LinearClient
+    attack: str
+    record: Callable[[Array, int], None]
+
+    @property
+    def rows(self) -> int:
+        return self.client.rows
+
+    def train(self, weights: Array, generator: np.random.Generator) -> Array:
+        update = self.client.train(weights, generator) - weights
+        model = weights + np.clip(_ATTACKED[self.attack](update, generator), -CLIP, CLIP)
+        self.record(model - weights, self.rows)
+        return model
+
+
+_ATTACKED: Mapping[str, Callable[[Array, np.random.Generator], Array]] = {
+    "none": lambda update, _: update,
+    "label flip": lambda update, _: update,  # its labels are flipped, not its update
+    "sign flip": lambda update, _: -update,
+    "scaled": lambda update, _: BOOST * update,
+    "random": lambda update, generator: generator.normal(0, NOISE, update.shape),
+}
+
+
+class _Recorder:
+    """Turns some clients malicious, and keeps each round's average of the unrounded updates."""
+
+    def __init__(self, conditions: Conditions) -> None:
+        self._conditions = conditions
+        self._sums: list[Array] = []
+        self._rows: list[int] = []
+        self._seen = 0
+
+    def hook(self, index: int, client: federated.Client) -> _Member:
+        if not isinstance(client, LinearClient):
+            raise TypeError(f"client: got {type(client).__name__}, expected LinearClient")
+        attack = self._conditions.attack if index < self._conditions.malicious else "none"
+        if attack == "label flip":
+            client = replace(client, y=-client.y)
+        return _Member(client=client, attack=attack, record=self._note)
+
+    def _note(self, update: Array, rows: int) -> None:
+        if self._seen % self._conditions.clients == 0:
+            self._sums.append(np.zeros_like(update))
+            self._rows.append(0)
+        self._sums[-1] += rows * update
+        self._rows[-1] += rows
+        self._seen += 1
+
+    def deviation(self, models: Sequence[Array]) -> tuple[float, ...]:
+        """Return, round by round, how far the opened average is from the recorded one."""
+        steps = np.diff(models, axis=0)
+        pairs = zip(steps, self._sums, self._rows, strict=True)
+        return tuple(float(np.abs(step - total / rows).max()) for step, total, rows in pairs)
+
+
+class _Watched(protocols.Aggregator):
+    """An aggregator whose opened integers are hashed, and whose refusals keep the model."""
+
+    name = "watched"
+    messages = ()
+
+    def __init__(self, machine: protocols.Aggregator) -> None:
+        self._machine = machine
+        self.refused = 0
+        self.digest = hashlib.sha256()
+
+    def capacity(self) -> int:
+        return self._machine.capacity()
+
+    def threshold_for(self, roster: Sequence[int]) -> int:
+        return self._machine.threshold_for(roster)
+
+    def parties(
+        self, session: protocols.Session, updates: Mapping[int, ArrayLike]
+    ) -> list[protocols.Party]:
+        return self._machine.parties(session, updates)
+
+    def aggregate(self, updates: Any, **options: Any) -> protocols.Aggregate:
+        try:
+            aggregate = self._machine.aggregate(updates, **options)
+        except (DecodingError, ProtocolError):
+            self.refused += 1
+            aggregate = _opened(_unmoved(updates), updates)
+        self.digest.update(repr(aggregate.integers.tolist()).encode())
+        return aggregate
+
+
+def _unmoved(updates: Mapping[int, NDArray[Any]]) -> NDArray[np.int64]:
+    integers = np.zeros_like(next(iter(updates.values())))
+    integers[-1] = len(updates)  # the weights, without which there is no average
+    return integers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Liars:
+    """Which holders fail in a round, and how they alter their shares of a sum.
+
+    A lie is small enough for the sum to stay plausible; the weights, which come last, are left
+    alone.
+    """
+
+    conditions: Conditions
+    coefficients: int
+    offset: int
+    seed: int
+
+    def positions(self, index: int) -> list[int]:
+        """Return the failing holders of a round: the first, or drawn anew every round."""
+        faulty = self.conditions.faulty
+        if self.conditions.fault != WANDERING:
+            return list(range(faulty))
+        generator = np.random.default_rng([self.seed, index])
+        return sorted(generator.choice(self.conditions.shares, faulty, replace=False).tolist())
+
+    def names(self, index: int) -> frozenset[str]:
+        """Return the party names of the failing holders of a round."""
+        places = self.positions(index)
+        if self.conditions.clients_hold:
+            return frozenset(f"client-{place}" for place in places)
+        return frozenset(f"holder-{place + 1}" for place in places)
+
+    def altered(self, shares: shamir.Shares) -> shamir.Shares:
+        """Return the shares with the offset added to the low digit of every coefficient."""
+        values = shares.values.copy()
+        digits = values.shape[-1] // (self.coefficients + 1)
+        lied = (slice(None), slice(0, self.coefficients * digits, digits))
+        offset = shares.field.residues(np.full(1, self.offset))
+        values[lied] = shares.field.add(values[lied], offset)
+        return shares.with_values(values)
+
+    def transport(self, index: int) -> protocols.InMemoryTransport:
+        """Return the transport of a round, on which the failing holders' sums are lost or lie."""
+        names = self.names(index)
+
+        def fails(message: protocols.Message) -> bool:
+            return isinstance(message, Summed) and message.sender in names
+
+        def tamper(message: protocols.Message, data: bytes) -> bytes:
+            if isinstance(message, Summed) and message.sender in names:
+                return replace(message, shares=self.altered(message.shares)).to_bytes()
+            return data
+
+        if self.conditions.fault == MISSING:
+            return protocols.InMemoryTransport(drop=fails)
+        return protocols.InMemoryTransport(tamper=tamper)
+
+
+class _Arithmetic(protocols.Plain):
+    """Opens the integers that the conditions' protocol opens, without its messages.
+
+    Under lying holders it shares and rebuilds the sum itself: sharing is linear, so that the sum's
+    shares are what the holders' sums of shares are.
+    """
+
+    def __init__(self, liars: _Liars) -> None:
+        super().__init__()
+        self._liars = liars
+
+    def aggregate(self, updates: Any, **options: Any) -> protocols.Aggregate:
+        encoding: FixedPoint = options["encoding"]
+        total = np.sum([encoding.quantise(update) for update in updates.values()], axis=0)
+        if self._liars.conditions.fault != "none":
+            total = self._rebuilt(total, encoding, len(updates), options["round"])
+        return _opened(total, updates)
+
+    def _rebuilt(
+        self, total: NDArray[Any], encoding: FixedPoint, summands: int, index: int
+    ) -> NDArray[Any]:
+        conditions = self._liars.conditions
+        limit = summands * encoding.limit
+        digits = Digits.for_sum(limit=limit, summands=1, capacity=field.P50.limit)
+        shares = shamir.split(
+            digits.split(total).reshape(-1),
+            shares=conditions.shares,
+            threshold=conditions.threshold,
+            bound=digits.digit_limit,
+        )
+        lies = self._liars.altered(shares).values
+        liars = self._liars.positions(index)
+        values = shares.values.copy()
+        values[liars] = lies[liars]
+        sums = shamir.reconstruct(shares.with_values(values), check=False)
+        places = np.array([1 << digits.width * place for place in range(digits.count)], object)
+        return np.asarray((sums.reshape(-1, digits.count) * places).sum(axis=-1))
+
+
+def _opened(integers: NDArray[Any], updates: Mapping[int, NDArray[Any]]) -> protocols.Aggregate:
+    return protocols.Aggregate(
+        sum=integers.astype(np.float64),
+        integers=integers,
+        survivors=tuple(sorted(updates)),
+        seconds={},
+        bytes={},
+        session_id=b"",
+    )
+
+
+def _mean_bytes(rounds: Sequence[federated.Round], sender: str) -> float:
+    return fmean(
+        sum(count for link, count in record.bytes.items() if link[0].startswith(sender))
+        for record in rounds
+    )
+
+
+def costs(rounds: Sequence[federated.Round], clients: int) -> tuple[Cost, ...]:
+    """Return seconds by party and phase: the mean client's, and those of all servers together."""
+    spent = [_by_party_and_phase(record.seconds, clients) for record in rounds]
+    return tuple(
+        Cost(party=party, phase=phase, seconds=tuple(one.get((party, phase), 0.0) for one in spent))
+        for party in PARTIES
+        for phase in PHASES
+        if any((party, phase) in one for one in spent)
+    )
+
+
+def _by_party_and_phase(
+    seconds: Mapping[tuple[str, str], float], clients: int
+) -> dict[tuple[str, str], float]:
+    sums: defaultdict[tuple[str, str], float] = defaultdict(float)
+    for (name, phase), spent in seconds.items():
+        if name.startswith("client-"):
+            sums["client", phase] += spent / clients
+        else:
+            sums["server", phase] += spent
+    return sums

@@ -1,0 +1,415 @@
+"""Turn results into tables, plots and one self-contained HTML page, written all at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import tempfile
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from veilsum.experiments import figures, lab
+from veilsum.experiments.claims import Verdict, verdicts
+from veilsum.experiments.lab import Progress, quiet
+from veilsum.experiments.results import (
+    ATTACKS,
+    FAULTS,
+    FLOAT32_BYTES,
+    PARTIES,
+    PHASES,
+    SCHEMA,
+    Results,
+    Settings,
+    escalating,
+    first,
+    matching,
+    shown,
+)
+
+REPORT, DATA = "report.html", "results.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """A table of text; `numbers` says which columns hold numbers."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Section:
+    number: int
+    title: str
+    reading: str
+    image: str
+    grid: Grid | None
+    verdicts: tuple[Verdict, ...]
+
+
+_READINGS = {
+    6: (
+        "RMSE over the iterations",
+        "Above, error on held-out rows; where protocols lie on top of each other, they open the "
+        "same sums. Below left, how bumpy the last half of a curve is; the black dot is "
+        "the mean with its 95 % interval. Below right, how far rounding moves a coefficient, "
+        "which must stay under the dashed line.",
+    ),
+    7: (
+        "Seconds an iteration, with and without encryption",
+        "The scale is logarithmic: each gridline up is ten times slower. A client's time includes "
+        "its training; the server's is that of the aggregator and the key holder together.",
+    ),
+    8: (
+        "Malicious clients under encryption",
+        "One curve for each number of malicious clients. White dots are the plain protocol: where "
+        "they run along the coloured line, encryption changed nothing.",
+    ),
+    9: (
+        "Precision of secret sharing",
+        "Above, how far RMSE is from that of averaging without rounding, iteration by iteration, "
+        "on a logarithmic scale. Below left, where it ends (dotted: without rounding); below "
+        "right, what finer digits cost in time.",
+    ),
+    10: (
+        "Secret sharing under attack",
+        "Above left, poisoned updates; above right, shares that holders lost or altered. Below, "
+        "the same faults over time: solid with one faulty share, dashed with the most tried.",
+    ),
+    11: (
+        "The number of shares",
+        "Left, the last RMSE, mean and 95 % interval over the seeds; a lying holder is drawn anew "
+        "every round. Right, what more shares cost in time, training excluded.",
+    ),
+    12: (
+        "The three protocols under attack",
+        "Last RMSE by number of malicious clients. Nested markers mean equal values; the band "
+        "spans all seeds.",
+    ),
+    13: (
+        "Where the seconds go",
+        "Typical milliseconds of an iteration by phase: a client on the left, all servers together "
+        "on the right. Read the lengths within one panel; the panels have their own scales.",
+    ),
+    14: (
+        "Bytes on the wire",
+        "Bytes of an iteration on a logarithmic scale; the factor compares with one model as "
+        "float32 (dotted). The next model, which all protocols hand out alike, is not counted.",
+    ),
+}
+
+
+def protocol_grid(results: Results) -> Grid:
+    """Return one row a protocol: error, seconds and bytes at the large federation."""
+    settings = results.settings
+    head = (
+        "Protocol",
+        "RMSE, 2 clients",
+        f"RMSE, {settings.clients} clients",
+        "Set-up s",
+        "Client ms",
+        "Server ms",
+        "Sent B",
+        "Expansion",
+    )
+    setup = dict(results.setup_seconds)
+    rows = []
+    for name in settings.protocols:
+        small = first(results.convergence, protocol=name, clients=2)
+        large = first(results.convergence, protocol=name, clients=settings.clients)
+        if small is None or large is None:
+            continue
+        rows.append(
+            (
+                figures.LABELS[name],
+                f"{small.final:.4g}",
+                f"{large.final:.4g}",
+                f"{setup.get(name, 0.0):.2f}",
+                f"{1e3 * large.seconds('client'):.3g}",
+                f"{1e3 * large.seconds('server'):.3g}",
+                f"{large.sent:,.0f}",
+                f"{shown(large.sent / (FLOAT32_BYTES * results.task.coefficients))}×",
+            )
+        )
+    return Grid(head=head, rows=tuple(rows), numbers=frozenset(range(1, 8)))
+
+
+def summary(results: Results) -> Iterator[tuple[str, Grid]]:
+    """Yield titled tables: protocols, phases, attacks, faulty shares, and the paper's claims."""
+    yield "Protocols", protocol_grid(results)
+    yield "Milliseconds an iteration", phase_grid(results)
+    yield f"Last RMSE ({results.task.target}) by malicious clients", attack_grid(results)
+    if results.faults:
+        yield "Last RMSE by faulty shares", fault_grid(results)
+    rows = tuple((v.claim, v.title, v.outcome) for v in verdicts(results))
+    yield "The paper's claims", Grid(head=("Claim", "In a few words", "Measured"), rows=rows)
+
+
+def phase_grid(results: Results) -> Grid:
+    """Return one row a protocol: typical milliseconds by party and phase."""
+    places = [(party, phase) for party in PARTIES for phase in PHASES]
+    runs = list(matching(results.convergence, clients=results.settings.clients))
+    used = [place for place in places if any(run.seconds(*place) for run in runs)]
+    rows = tuple(
+        (figures.LABELS[run.protocol], *(_milliseconds(run.seconds(*place)) for place in used))
+        for run in runs
+        if run.protocol in figures.LABELS
+    )
+    head = ("Protocol", *(f"{party.capitalize()}: {phase}" for party, phase in used))
+    return Grid(head=head, rows=rows, numbers=frozenset(range(1, len(head))))
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1e3 * seconds:.3g}" if seconds else "-"
+
+
+def attack_grid(results: Results) -> Grid:
+    """Return the last RMSE by attack and malicious clients; protocols that agree share a row."""
+    rows = []
+    for attack in ATTACKS:
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for protocol in results.settings.protocols:
+            ours = list(matching(results.attacks, protocol=protocol))
+            cells = tuple(f"{run.final:.4g}" for run in escalating(ours, attack=attack))
+            alike.setdefault(cells, []).append(figures.LABELS[protocol])
+        rows += [(attack, ", ".join(names), *cells) for cells, names in alike.items()]
+    counts = map(str, range(results.settings.most_malicious + 1))
+    head = ("Attack", "Protocol", *counts)
+    return Grid(head=head, rows=tuple(rows), numbers=frozenset(range(2, len(head))))
+
+
+def fault_grid(results: Results) -> Grid:
+    """Return the last RMSE and the refused rounds by kind and number of faulty shares."""
+    rows = []
+    most = max(run.faulty for run in results.faults)
+    for fault in FAULTS:
+        runs = escalating(results.faults, fault=fault)
+        cells = [f"{r.final:.4g}" + (f" ({r.aborted} refused)" if r.aborted else "") for r in runs]
+        rows.append((fault, *cells, *["-"] * (most + 1 - len(cells))))
+    head = ("Fault", *map(str, range(most + 1)))
+    return Grid(head=head, rows=tuple(rows), numbers=frozenset(range(1, len(head))))
+
+
+def dropout_grid(results: Results) -> Grid:
+    """Return how many clients a round's sum counts, by how many were lost and when."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for lost in results.dropouts:
+        cells = rows.setdefault((figures.LABELS[lost.protocol], lost.moment), [])
+        cells.append(f"{len(lost.counted)} counted" if lost.finished else "no sum")
+    counts = dict.fromkeys(f"{lost.lost} lost" for lost in results.dropouts)
+    return Grid(
+        head=("Protocol", "Lost when", *counts),
+        rows=tuple((*what, *cells) for what, cells in rows.items()),
+        numbers=frozenset(range(2, 2 + len(counts))),
+    )
+
+
+def _textbook_grid(results: Results) -> Grid:
+    shares = dict(results.textbook.shares)
+    rebuilt: dict[tuple[int, int], list[str]] = {}
+    for one, other, _, secret in results.textbook.rebuilt:
+        rebuilt.setdefault((one, other), []).append(str(secret))
+    rows = tuple(
+        (f"({one}, {shares[one]})", f"({other}, {shares[other]})", *secrets)
+        for (one, other), secrets in rebuilt.items()
+    )
+    methods = dict.fromkeys(method.capitalize() for _, _, method, _ in results.textbook.rebuilt)
+    return Grid(head=("One share", "Another", *methods), rows=rows, numbers=frozenset({2, 3}))
+
+
+def _facts(results: Results) -> list[tuple[str, str]]:
+    task, settings, here = results.task, results.settings, results.environment
+    return [
+        ("Data", f"{task.dataset}, predicting {task.target} ({task.licence})"),
+        ("Rows", f"{task.rows_train:,} for training, {task.rows_test:,} held out"),
+        ("Model", f"{task.coefficients:,} coefficients of {task.columns:,} columns"),
+        (
+            "RMSE to compare with",
+            f"{task.rmse_mean:.4g} answering the mean, "
+            f"{task.rmse_central:.4g} by least squares on all rows",
+        ),
+        ("Federation", f"{settings.clients} clients, {settings.iterations} iterations"),
+        ("Paillier", f"{settings.key_bits}-bit modulus"),
+        ("Sharing", f"K = {settings.shares_needed} of N = {settings.clients} shares"),
+        ("Seeds", f"{settings.seed}, and {settings.seeds} for comparisons"),
+        ("Kernel", f"{here.kernel} ({here.kernel_reason})"),
+        ("Processor", f"{here.processor}, {here.cores} cores"),
+        ("System", f"{here.system}, Python {here.python}, NumPy {here.numpy}"),
+        ("veilsum", here.veilsum),
+    ]
+
+
+def command(settings: Settings) -> str:
+    """Return the command line that repeats a comparison.
+
+    Examples
+    --------
+    >>> command(Settings(protocols=("plain",), seed=7))
+    'veilsum compare --protocol plain --seed 7'
+    """
+    words = ["veilsum", "compare"]
+    for field in fields(Settings):
+        value = getattr(settings, field.name)
+        if value == field.default:
+            continue
+        option = "--" + field.name.replace("_", "-")
+        if field.name == "protocols":
+            words += [word for name in value for word in ("--protocol", name)]
+        else:
+            words += [option, str(value)]
+    return shlex.join(words)
+
+
+def render(results: Results, images: dict[int, bytes]) -> str:
+    """Return the report as one HTML page that needs nothing from outside itself.
+
+    Parameters
+    ----------
+    results : Results
+        What :func:`veilsum.experiments.compare.run` measured.
+    images : dict of int to bytes
+        The PNG of each figure by its number.
+    """
+    judged = verdicts(results)
+    by_name = {verdict.claim: verdict for verdict in judged}
+    grids = {12: attack_grid(results), 13: phase_grid(results)}
+    if results.faults:
+        grids[10] = fault_grid(results)
+    sections = [
+        _Section(
+            number=number,
+            title=title,
+            reading=reading,
+            image=b64encode(images[number]).decode(),
+            grid=grids.get(number),
+            verdicts=tuple(v for v in judged if v.figure == number),
+        )
+        for number, (title, reading) in _READINGS.items()
+    ]
+    page = Environment(
+        loader=PackageLoader("veilsum.experiments"), autoescape=True, undefined=StrictUndefined
+    ).get_template("report.html.j2")
+    return page.render(
+        results=results,
+        lab=lab,
+        schema=SCHEMA,
+        protocols=_listed([figures.LABELS[name] for name in results.settings.protocols]),
+        facts=_facts(results),
+        protocol_grid=protocol_grid(results),
+        verdicts=judged,
+        sections=sections,
+        dropout_grid=dropout_grid(results),
+        dropout_verdict=by_name["A13"],
+        textbook_grid=_textbook_grid(results),
+        textbook_verdict=by_name["A14"],
+        command=command(results.settings),
+    )
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def image_name(number: int) -> str:
+    """Return the file name of a figure."""
+    return f"figure-{number:02d}.png"
+
+
+def write(results: Results, output: Path, *, progress: Progress = quiet) -> None:
+    """Write results.json, the plots and report.html to `output`, all or nothing.
+
+    Everything is written into a temporary directory beside `output`, which is renamed at the end.
+
+    Parameters
+    ----------
+    results : Results
+        What :func:`veilsum.experiments.compare.run` measured.
+    output : Path
+        A directory that does not exist, is empty, or holds an earlier comparison.
+    progress : callable
+        Called as ``progress(work, done, total)`` while the plots are drawn.
+
+    Raises
+    ------
+    ValueError
+        When `output` holds anything else.
+    """
+    with _replacing(output) as folder:
+        (folder / DATA).write_text(results.to_json(), encoding="utf-8")
+        images = {}
+        for done, number in enumerate(figures.FIGURES, 1):
+            path = folder / image_name(number)
+            figures.draw(number, results, path)
+            images[number] = path.read_bytes()
+            progress("Plots", done, len(figures.FIGURES))
+        (folder / REPORT).write_text(render(results, images), encoding="utf-8")
+
+
+def check_output(output: Path) -> None:
+    """Refuse an output directory that veilsum did not write.
+
+    Raises
+    ------
+    ValueError
+        When `output` is a file, a link, holds the working directory, or holds other files than
+        those of an earlier comparison, or when its parent cannot be written to.
+    """
+    advice = "choose another --output"
+    if output.is_symlink() or (output.exists() and not output.is_dir()):
+        raise ValueError(f"output: {output} is not a directory; {advice}")
+    if Path.cwd().is_relative_to(output.resolve()):
+        raise ValueError(f"output: {output} is the working directory or above it; {advice}")
+    if not output.parent.resolve().is_dir():
+        raise ValueError(f"output: {output.parent} is not a directory; create it or {advice}")
+    if not os.access(output.parent, os.W_OK):
+        raise ValueError(f"output: {output.parent} cannot be written to; {advice}")
+    if output.exists() and not _is_ours(output):
+        raise ValueError(f"output: {output} holds files that veilsum did not write; {advice}")
+
+
+def _is_ours(output: Path) -> bool:
+    found = {path.name for path in output.iterdir()}
+    expected = {REPORT, DATA, *map(image_name, figures.FIGURES)}
+    if not found:
+        return True
+    if not found <= expected or DATA not in found:
+        return False
+    try:
+        document = json.loads((output / DATA).read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    family = SCHEMA.partition("/")[0]
+    return isinstance(document, dict) and str(document.get("schema")).startswith(f"{family}/")
+
+
+@contextmanager
+def _replacing(output: Path) -> Iterator[Path]:
+    check_output(output)
+    workshop = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
+    try:
+        fresh = workshop / "new"
+        fresh.mkdir()
+        yield fresh
+        check_output(output)
+        _swap(output, fresh, workshop / "old")
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
+
+
+def _swap(output: Path, fresh: Path, old: Path) -> None:
+    try:
+        if output.exists():
+            os.replace(output, old)
+        os.replace(fresh, output)
+    except BaseException:
+        if old.exists() and not output.exists():
+            os.replace(old, output)
+        raise

@@ -1,0 +1,254 @@
+"""The command line: what it prints and writes, and how it fails."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+import veilsum
+from veilsum import cli
+from veilsum.cli import commands
+from veilsum.errors import ProtocolError
+from veilsum.experiments import compare, figures
+
+SMALL = (
+    *("compare", "--dataset", "diabetes", "--clients", "3", "--iterations", "4"),
+    *("--seeds", "2", "--malicious", "1", "--key-bits", "1024"),
+)
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    def draw(number: int, results: Any, path: Path) -> None:
+        path.write_bytes(f"figure {number} of {results.task.dataset}".encode())
+
+    monkeypatch.setattr(figures, "draw", draw)
+
+
+def veil(*arguments: str) -> Result:
+    return CliRunner().invoke(commands.app, [*arguments], prog_name="veilsum")
+
+
+def refused(result: Result, message: str) -> None:
+    assert result.exit_code == 2, result.output
+    assert message in " ".join(result.stderr.replace("│", " ").split())
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_the_version_is_the_packages() -> None:
+    result = veil("--version")
+    assert (result.exit_code, result.stdout) == (0, f"veilsum {veilsum.__version__}\n")
+
+
+def test_cpu_names_the_kernel_and_the_reason() -> None:
+    result = veil("cpu")
+    info = veilsum.field.kernel_info()
+    assert result.exit_code == 0
+    assert info["name"] in result.stdout
+    assert info["reason"] in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("compare", "--help"), ("cpu", "-h")])
+def test_help_is_no_error(arguments: tuple[str, ...]) -> None:
+    result = veil(*arguments)
+    assert result.exit_code == 0
+    assert "Usage: veilsum" in result.stdout
+
+
+def test_help_lists_every_option_of_compare() -> None:
+    text = veil("compare", "--help").stdout
+    for option in (
+        *("dataset", "target", "protocol", "clients", "key-bits", "threshold", "malicious"),
+        *("iterations", "precision", "features", "seed", "seeds", "threads", "output"),
+    ):
+        assert f"--{option} " in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_compare_prints_tables_and_writes_everything(tmp_path: Path) -> None:
+    result = veil(*SMALL)
+    assert result.exit_code == 0, result.output
+    for words in ("Plain", "Paillier", "Sharing", "label flip", "A14", "The report: "):
+        assert words in result.stdout
+    written = {path.name for path in (tmp_path / "veilsum-compare").iterdir()}
+    assert {"report.html", "results.json", "figure-06.png", "figure-14.png"} < written
+    document = json.loads((tmp_path / "veilsum-compare" / "results.json").read_text())
+    assert document["settings"]["clients"] == 3
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_in_a_pipe_only_the_insecure_key_is_mentioned_beside_the_tables() -> None:
+    assert veil(*SMALL).stderr == (
+        "veilsum: warning: 1024-bit Paillier keys are insecure; only try things out so\n"
+    )
+    assert veil(*SMALL[:-2], "--protocol", "plain").stderr == ""
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_every_option_reaches_the_comparison(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        "x,z,y\n" + "".join(f"{n},{n % 3},{n % 7}\n" for n in range(40))
+    )
+    result = veil(
+        *("compare", "--dataset", "t.csv", "--target", "y", "--protocol", "sharing"),
+        *("--protocol", "plain", "--clients", "5", "--key-bits", "3072", "--threshold", "2"),
+        *("--malicious", "1", "--iterations", "5", "--precision", "3", "--features", "7"),
+        *("--seed", "9", "--seeds", "3", "--threads", "1", "--output", "here"),
+    )
+    assert result.exit_code == 0, result.output
+    document = json.loads((tmp_path / "here" / "results.json").read_text())
+    assert document["settings"] == {
+        "dataset": "t.csv",
+        "target": "y",
+        "protocols": ["sharing", "plain"],
+        "clients": 5,
+        "key_bits": 3072,
+        "threshold": 2,
+        "malicious": 1,
+        "iterations": 5,
+        "precision": 3,
+        "seed": 9,
+        "seeds": 3,
+        "threads": 1,
+        "features": 7,
+    }
+    assert document["task"]["coefficients"] == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--protocol", "masking"), "Invalid value for '--protocol'"),
+        (("--protocol", "plain", "--protocol", "plain"), "protocol: got plain, plain"),
+        (("--clients", "2"), "clients: got 2; allowed are 3 to 64"),
+        (("--clients", "many"), "Invalid value for '--clients'"),
+        (("--key-bits", "512"), "key-bits: got 512; allowed are 1024, 2048 and 3072"),
+        (("--threshold", "9"), "threshold: got 9; allowed are 1 to 8"),
+        (("--malicious", "8"), "malicious: got 8; allowed are 0 to 7"),
+        (("--iterations", "0"), "iterations: got 0"),
+        (("--precision", "10"), "precision: got 10; allowed are 1 to 9"),
+        (("--threads", "0"), "threads: got 0"),
+        (("--dataset", "iris"), "'iris' is not a shipped table"),
+        (("--target", "y"), "target: a shipped data set has its own"),
+        (("--output", "no/such/place"), "output: no/such is not a directory"),
+        (("--output", "."), "output: . is the working directory"),
+        (("--nonsense",), "No such option: --nonsense"),
+    ],
+)
+def test_a_bad_option_is_a_clear_message_and_exit_code_2(
+    arguments: tuple[str, ...], message: str
+) -> None:
+    refused(veil("compare", *arguments), message)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the file is empty"),
+        ("x,y\n", "no row of numbers"),
+        ("x,y\n1,2\n1,2,3\n", "line 3: 3 cells, but the header names 2 columns"),
+        ("x,y\n1,red\n", "line 2, column 'y': 'red' is not a number"),
+        ("x,y\n1,NaN\n", "line 2, column 'y': 'NaN' is not a finite number"),
+        ("x,z\n1,2\n", "no column 'y'; its columns are x, z"),
+        ("x,y\n1,2\n2,3\n3,4\n4,5\n", "clients: got 8, but t has 4 rows"),
+        ("\0\0", "t.csv"),
+    ],
+)
+def test_a_bad_table_is_a_clear_message_and_exit_code_2(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    refused(veil("compare", "--dataset", "t.csv", "--target", "y"), message)
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
+def test_a_missing_file_or_target_is_exit_code_2(tmp_path: Path) -> None:
+    refused(veil("compare", "--dataset", "t.csv", "--target", "y"), "there is no file t.csv")
+    refused(veil("compare", "--dataset", "t.csv"), "target: a CSV file needs one")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_somebody_elses_directory_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "veilsum-compare").mkdir()
+    (tmp_path / "veilsum-compare" / "thesis.tex").write_text("years of work")
+    refused(veil("compare"), "holds files that veilsum did not write")
+    assert (tmp_path / "veilsum-compare" / "thesis.tex").read_text() == "years of work"
+
+
+def failing(error: BaseException) -> Callable[..., NoReturn]:
+    def run(*_: object, **__: object) -> NoReturn:
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize("error", [ProtocolError("too few are left"), OSError("disk full")])
+def test_a_failure_is_exit_code_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(compare, "run", failing(error))
+    result = veil("compare")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"veilsum: error: {error}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_says_so_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "draw", failing(KeyboardInterrupt()))
+    result = veil(*SMALL, "--protocol", "plain")
+    assert result.exit_code == 130
+    assert result.stderr == "veilsum: error: interrupted; nothing was written\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("module", ["typer", "rich", "matplotlib", "jinja2"])
+def test_without_the_lab_extra_the_command_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module: str
+) -> None:
+    for name in [*sys.modules]:
+        if name.startswith(("veilsum.cli.", "veilsum.experiments", f"{module}.")):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr(sys, "argv", ["veilsum", "cpu"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "which is not installed; run: pip install 'veilsum[lab]'" in said.err
+
+
+def test_another_missing_module_is_not_blamed_on_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [*sys.modules]:
+        if name.startswith("veilsum.cli."):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "veilsum.experiments", None)
+    with pytest.raises(ModuleNotFoundError, match="experiments"):
+        cli.main()
+
+
+def test_the_entry_point_runs_as_a_program(tmp_path: Path) -> None:
+    code = "from veilsum.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "compare", "--clients", "1"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == "veilsum: error: clients: got 1; allowed are 3 to 64\n"
