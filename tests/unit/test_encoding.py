@@ -1,0 +1,352 @@
+"""Fixed point and digits: exact examples, every error."""
+
+import dataclasses
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from veilsum.encoding import Digits, FixedPoint, as_integers, require_within
+from veilsum.errors import BudgetExceeded, DeserializationError
+from veilsum.wire import Kind, Reader, Writer
+
+
+def integers_of(array: Any) -> list[int]:
+    return [int(value) for value in array.flat]
+
+
+class TestFixedPoint:
+    def test_scale_and_bound_are_fixed_in_advance(self) -> None:
+        encoding = FixedPoint.binary()
+        assert (encoding.scale, encoding.bound, encoding.limit) == (2**32, 2.0**20, 2**52)
+        assert FixedPoint.decimal(3, bound=2).limit == 2000
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            encoding.scale = 3  # type: ignore[misc]
+
+    @pytest.mark.parametrize(
+        ("values", "expected"),
+        [
+            ([0.5, 1.5, 2.5, -0.5, -1.5], [0, 2, 2, 0, -2]),
+            ([0.49999999999999994, -2.4999999999999996], [0, -2]),
+            ([], []),
+        ],
+    )
+    def test_halves_round_to_even(self, values: list[float], expected: list[int]) -> None:
+        assert FixedPoint.binary(0).quantise(values).tolist() == expected
+
+    def test_decimals_round_by_the_exact_value_not_by_a_rounded_product(self) -> None:
+        nearly_half = 0.0005
+        assert nearly_half * 1000 == 0.5
+        assert Fraction(nearly_half) * 1000 > Fraction(1, 2)
+        assert int(FixedPoint.decimal(3).quantise(nearly_half)) == 1
+
+    @pytest.mark.parametrize(
+        "encoding",
+        [
+            FixedPoint.decimal(3, bound=2.0**51),
+            FixedPoint.decimal(25, bound=1.0),
+            FixedPoint(scale=3**30, bound=1000.0),
+            FixedPoint.binary(60, bound=2.0**40),
+            FixedPoint.binary(40, bound=2.0**21),
+        ],
+        ids=str,
+    )
+    def test_wide_scales_are_exact(self, encoding: FixedPoint) -> None:
+        rng = np.random.default_rng(7)
+        wide = rng.uniform(-encoding.bound, encoding.bound, 500)
+        few_units = rng.uniform(-(2.0**51), 2.0**51, 500) / encoding.scale
+        values = np.concatenate([wide, few_units, [encoding.bound]])
+        expected = [round(Fraction(float(value)) * encoding.scale) for value in values]
+        assert integers_of(encoding.quantise(values)) == expected
+        assert integers_of(encoding.quantise(values.astype(object))) == expected
+
+    def test_dtype_depends_on_the_limit_alone(self) -> None:
+        narrow = FixedPoint.binary(32, bound=2.0**30 - 1)
+        wide = FixedPoint.binary(32, bound=2.0**30)
+        assert narrow.quantise([0.0]).dtype == np.int64
+        assert wide.quantise([0.0]).dtype == object
+        assert wide.quantise(np.array([3], np.int8)).tolist() == [3 << 32]
+        assert wide.quantise(np.array([0.25], object)).dtype == object
+        assert type(wide.quantise(0.5).item()) is int
+
+    @pytest.mark.parametrize(("scale", "bound"), [(1, 0.75), (3, 0.7), (10, 0.25), (1000, 0.7)])
+    def test_no_accepted_value_exceeds_the_limit(self, scale: int, bound: float) -> None:
+        encoding = FixedPoint(scale=scale, bound=bound)
+        assert integers_of(encoding.quantise([bound, -bound])) == [encoding.limit, -encoding.limit]
+
+    def test_shape_is_kept(self) -> None:
+        encoding = FixedPoint.binary(4)
+        for shape in [(), (0,), (2, 0, 3), (2, 3)]:
+            integers = encoding.quantise(np.zeros(shape))
+            assert isinstance(integers, np.ndarray)
+            assert integers.shape == shape
+            assert encoding.dequantise(integers).shape == shape
+
+    @pytest.mark.parametrize("dtype", ["int8", "uint64", "int64", "bool", "float16", "float32"])
+    def test_narrow_and_integer_inputs_are_read_exactly(self, dtype: str) -> None:
+        values = np.array([0, 1, 1], dtype)
+        assert FixedPoint.decimal(2).quantise(values).tolist() == [0, 100, 100]
+
+    def test_integers_beyond_float64_are_read_exactly(self) -> None:
+        encoding = FixedPoint(scale=1, bound=2.0**60)
+        assert encoding.quantise(np.array([2**53 + 1])).tolist() == [2**53 + 1]
+
+    def test_objects_that_are_real_numbers_are_read_exactly(self) -> None:
+        values = np.array([Fraction(1, 3), 2, np.float32(0.5), np.int16(-1), True], object)
+        assert FixedPoint.decimal(2).quantise(values).tolist() == [33, 200, 50, -100, 100]
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            [float("nan")],
+            [float("inf")],
+            [-float("inf")],
+            [8.000000000000002],
+            np.array([9], np.uint64),
+            np.array([2**64 - 1], np.uint64),
+            np.array([-(2**63)], np.int64),
+            np.array([float("nan")], object),
+            np.array([Fraction(81, 10)], object),
+            np.array([np.inf], np.float32),
+            np.array([1e300], np.longdouble) ** 2,
+        ],
+    )
+    def test_what_is_not_within_the_bound_is_refused(self, values: Any) -> None:
+        with pytest.raises(BudgetExceeded, match="values: 1 of 1 are not within"):
+            FixedPoint.binary(4, bound=8.0).quantise(values)
+
+    def test_the_error_counts_and_does_not_show_the_values(self) -> None:
+        with pytest.raises(BudgetExceeded, match="values: 2 of 3") as caught:
+            FixedPoint.binary(4, bound=8.0).quantise([1.0, 1234.5, -1234.5])
+        assert "1234" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "values",
+        ["text", [1j], np.array(["1"], object), np.array([None]), np.datetime64(0, "s"), [b"1"]],
+    )
+    def test_what_is_not_a_real_number_is_a_type_error(self, values: Any) -> None:
+        with pytest.raises(TypeError, match="values: "):
+            FixedPoint.binary().quantise(values)
+
+    @pytest.mark.parametrize("scale", [1, 2**32, 1000, 10**20, 2**70])
+    def test_dequantise_rounds_once(self, scale: int) -> None:
+        encoding = FixedPoint(scale=scale, bound=1.0)
+        integers = [0, 1, -1, 2**53 - 1, 2**53 + 1, -(2**62) - 3, 10**17 + 1]
+        expected = [n / scale for n in integers]
+        assert encoding.dequantise(np.array(integers, np.int64)).tolist() == expected
+        assert encoding.dequantise(np.array(integers, object)).tolist() == expected
+
+    def test_dequantise_refuses_what_is_not_integer(self) -> None:
+        with pytest.raises(TypeError, match="integers: got dtype float64"):
+            FixedPoint.binary().dequantise(np.array([1.0]))
+        with pytest.raises(TypeError, match="integers: 1 of 2 objects"):
+            FixedPoint.binary().dequantise(np.array([1, 1.5], object))
+
+    def test_dequantise_says_when_a_sum_is_beyond_floats(self) -> None:
+        with pytest.raises(OverflowError):
+            FixedPoint.binary(0).dequantise(np.array([10**400], object))
+
+    @pytest.mark.parametrize(
+        ("scale", "bound", "error", "message"),
+        [
+            (0, 1.0, ValueError, "scale: got"),
+            (-2, 1.0, ValueError, "scale: got"),
+            (2**1000, 1.0, ValueError, "scale: got an integer of 1001 bits"),
+            (1.5, 1.0, TypeError, "scale: got float"),
+            (True, 1.0, TypeError, "scale: got bool"),
+            (1, 0.0, ValueError, "bound: got 0.0"),
+            (1, -1.0, ValueError, "bound: got"),
+            (1, float("nan"), ValueError, "bound: got nan"),
+            (1, float("inf"), ValueError, "bound: got inf"),
+            (2**900, 2.0**101, ValueError, "bound: got"),
+        ],
+    )
+    def test_bad_parameters_are_refused(
+        self, scale: Any, bound: float, error: type[Exception], message: str
+    ) -> None:
+        with pytest.raises(error, match=message):
+            FixedPoint(scale=scale, bound=bound)
+
+    def test_negative_precision_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="fraction_bits: got -1"):
+            FixedPoint.binary(-1)
+        with pytest.raises(ValueError, match="digits: got -1"):
+            FixedPoint.decimal(-1)
+
+    def test_it_travels_on_the_wire(self) -> None:
+        writer = Writer(Kind.MESSAGE)
+        FixedPoint.decimal(25, bound=0.1).write(writer)
+        reader = Reader(writer.finish(), Kind.MESSAGE)
+        assert FixedPoint.read(reader) == FixedPoint.decimal(25, bound=0.1)
+        reader.finish()
+
+    def test_bad_parameters_on_the_wire_are_a_deserialization_error(self) -> None:
+        writer = Writer(Kind.MESSAGE)
+        writer.integer(-5)
+        writer.float64(1.0)
+        with pytest.raises(DeserializationError, match="fixed point: scale"):
+            FixedPoint.read(Reader(writer.finish(), Kind.MESSAGE))
+
+
+class TestDigits:
+    def test_one_digit_is_the_identity(self) -> None:
+        digits = Digits.for_sum(limit=1000, summands=8, capacity=8000)
+        assert (digits.count, digits.digit_limit) == (1, 1000)
+        integers = np.array([[1000, -1000], [0, 3]])
+        assert digits.split(integers).tolist() == [[[1000], [-1000]], [[0], [3]]]
+        assert digits.join(digits.split(integers)).tolist() == integers.tolist()
+
+    def test_one_wide_digit_stays_a_python_integer(self) -> None:
+        digits = Digits.for_sum(limit=2**100, summands=2, capacity=2**200)
+        assert digits.count == 1
+        parts = digits.split(np.array([2**100, -1], object))
+        assert parts.dtype == object
+        assert digits.join(2 * parts).tolist() == [2**101, -2]
+
+    def test_one_unit_less_of_capacity_takes_a_second_digit(self) -> None:
+        assert Digits.for_sum(limit=1000, summands=8, capacity=7999).count == 2
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 100, 2**52, 2**62, 2**63, 10**40])
+    @pytest.mark.parametrize(("summands", "capacity"), [(1, 1), (3, 4), (7, 2**49), (8, 2**62)])
+    def test_extreme_sums_stay_within_the_capacity(
+        self, limit: int, summands: int, capacity: int
+    ) -> None:
+        digits = Digits.for_sum(limit=limit, summands=summands, capacity=capacity)
+        extremes = np.array([limit, -limit, 0, limit // 2, -(limit // 3)], object)
+        parts = digits.split(extremes)
+        sums = parts.astype(object) * summands
+        assert max(abs(int(d)) for d in sums.flat) <= min(capacity, digits.digit_limit * summands)
+        assert digits.join(sums).tolist() == (extremes * summands).tolist()
+        assert parts.dtype == np.int64
+
+    def test_fewer_digits_would_not_do(self) -> None:
+        digits = Digits.for_sum(limit=10**30, summands=5, capacity=2**40)
+        reach = sum(digits.digit_limit << digits.width * i for i in range(digits.count - 1))
+        assert reach < 10**30
+
+    def test_sums_of_python_integers_and_of_int64_agree(self) -> None:
+        digits = Digits.for_sum(limit=2**52, summands=100, capacity=2**49)
+        integers = np.array([2**52, -(2**52), 12345678901])
+        narrow, wide = digits.split(integers), digits.split(integers.astype(object))
+        assert narrow.tolist() == wide.tolist()
+        assert narrow.dtype == wide.dtype == np.int64
+
+    def test_join_is_int64_when_every_sum_fits_62_bits(self) -> None:
+        narrow = Digits.for_sum(limit=2**40, summands=4, capacity=2**30)
+        wide = Digits.for_sum(limit=2**60, summands=4, capacity=2**30)
+        assert narrow.join(narrow.split(np.array([5]))).dtype == np.int64
+        assert wide.join(wide.split(np.array([5]))).dtype == object
+
+    @pytest.mark.parametrize("shape", [(), (0,), (2, 3)])
+    def test_shape_is_kept(self, shape: tuple[int, ...]) -> None:
+        digits = Digits.for_sum(limit=1000, summands=4, capacity=100)
+        parts = digits.split(np.zeros(shape, int))
+        assert parts.shape == (*shape, digits.count)
+        joined = digits.join(parts)
+        assert isinstance(joined, np.ndarray)
+        assert joined.shape == shape
+
+    def test_integers_beyond_the_limit_are_refused(self) -> None:
+        digits = Digits.for_sum(limit=1000, summands=4, capacity=100)
+        for integers in (np.array([1001, -1001]), np.array([1001, -(10**30)], object)):
+            with pytest.raises(BudgetExceeded, match="integers: 2 of 2"):
+                digits.split(integers)
+
+    def test_sums_beyond_what_the_summands_give_are_refused(self) -> None:
+        digits = Digits.for_sum(limit=1000, summands=4, capacity=100)
+        limit = digits.digit_limit * 4
+        assert digits.join(np.array([0, 0, -limit])).item() == -limit << 10
+        with pytest.raises(BudgetExceeded, match="digit_sums: 1 of 3"):
+            digits.join(np.array([0, 0, limit + 1]))
+
+    def test_what_is_not_integer_is_refused(self) -> None:
+        digits = Digits.for_sum(limit=1000, summands=4, capacity=100)
+        with pytest.raises(TypeError, match="integers: got dtype float64"):
+            digits.split(np.array([1.0]))
+        with pytest.raises(TypeError, match="digit_sums: got dtype float64"):
+            digits.join(np.array([1.0, 0.0, 0.0]))
+
+    @pytest.mark.parametrize("shape", [(), (2,), (3, 4)])
+    def test_another_number_of_digits_is_refused(self, shape: tuple[int, ...]) -> None:
+        digits = Digits.for_sum(limit=1000, summands=4, capacity=100)
+        with pytest.raises(ValueError, match="digit_sums: got shape"):
+            digits.join(np.zeros(shape, int))
+
+    def test_a_capacity_below_the_summands_is_impossible(self) -> None:
+        with pytest.raises(BudgetExceeded, match="capacity: got 6, expected at least the 7"):
+            Digits.for_sum(limit=5, summands=7, capacity=6)
+
+    @pytest.mark.parametrize(("limit", "summands"), [(0, 1), (1, 0), (-1, 2)])
+    def test_sums_of_nothing_are_refused(self, limit: int, summands: int) -> None:
+        with pytest.raises(ValueError, match="limit, summands"):
+            Digits.for_sum(limit=limit, summands=summands, capacity=100)
+
+    @pytest.mark.parametrize(
+        ("change", "error", "message"),
+        [
+            ({"limit": 0}, ValueError, "limit: got 0"),
+            ({"summands": -1}, ValueError, "summands: got -1"),
+            ({"width": 0}, ValueError, "width: got 0"),
+            ({"count": 0}, ValueError, "count: got 0"),
+            ({"count": 2}, ValueError, "count: got 2, expected 3"),
+            ({"count": 4}, ValueError, "count: got 4, expected 3"),
+            ({"width": 63, "count": 2}, ValueError, "width: got 63"),
+            ({"width": 5.0}, TypeError, "width: got float"),
+            ({"count": True}, TypeError, "count: got bool"),
+        ],
+    )
+    def test_bad_parameters_are_refused(
+        self, change: dict[str, Any], error: type[Exception], message: str
+    ) -> None:
+        good = {"limit": 1000, "summands": 4, "width": 5, "count": 3}
+        assert Digits(**good) == Digits.for_sum(limit=1000, summands=4, capacity=100)
+        with pytest.raises(error, match=message):
+            Digits(**good | change)
+
+    def test_they_travel_on_the_wire(self) -> None:
+        digits = Digits.for_sum(limit=10**40, summands=9, capacity=2**49)
+        writer = Writer(Kind.MESSAGE)
+        digits.write(writer)
+        reader = Reader(writer.finish(), Kind.MESSAGE)
+        assert Digits.read(reader) == digits
+        reader.finish()
+
+    def test_bad_parameters_on_the_wire_are_a_deserialization_error(self) -> None:
+        writer = Writer(Kind.MESSAGE)
+        writer.integer(1000)
+        writer.u64(4)
+        writer.u32(5)
+        writer.u32(2**32 - 1)
+        with pytest.raises(DeserializationError, match="digits: count"):
+            Digits.read(Reader(writer.finish(), Kind.MESSAGE))
+
+
+class TestIntegers:
+    @pytest.mark.parametrize("values", [[], [[]], [2**63, 1], [2**64 - 1], [True], 5, [-1, 2]])
+    def test_lists_of_integers_stay_exact(self, values: Any) -> None:
+        array = as_integers("values", values)
+        assert array.dtype.kind in "biu"
+        assert array.tolist() == values
+
+    @pytest.mark.parametrize("values", [1.0, [1.5], [2**63, -1], [2**64], "1", [None]])
+    def test_what_no_integer_dtype_holds_is_refused(self, values: Any) -> None:
+        with pytest.raises(TypeError, match="values: got dtype"):
+            as_integers("values", values)
+
+    @pytest.mark.parametrize(
+        ("array", "limit"),
+        [
+            (np.array([-128], np.int8), 127),
+            (np.array([-(2**63)]), 2**63 - 1),
+            (np.array([2**64 - 1], np.uint64), 2**64 - 2),
+            (np.array([True]), 0),
+            (np.array([-(10**30)], object), 10**30 - 1),
+        ],
+    )
+    def test_magnitudes_are_compared_at_the_edge_of_every_dtype(
+        self, array: Any, limit: int
+    ) -> None:
+        require_within("values", array, limit + 1)
+        with pytest.raises(BudgetExceeded, match="values: 1 of 1"):
+            require_within("values", array, limit)

@@ -1,0 +1,160 @@
+"""The wire format: what writers refuse, and that caps act before memory is taken."""
+
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from veilsum import wire
+from veilsum.errors import DeserializationError
+from veilsum.wire import Kind, Reader, Writer, length_prefixed
+
+
+def message(*fields: tuple[str, Any]) -> bytes:
+    writer = Writer(Kind.MESSAGE)
+    for name, value in fields:
+        getattr(writer, name)(value)
+    return writer.finish()
+
+
+def test_the_header_is_magic_version_kind_and_length() -> None:
+    assert message(("u8", 9)) == b"VSUM\x01\x05\x01\x00\x00\x00\x00\x00\x00\x00\x09"
+
+
+def test_kinds_keep_their_numbers() -> None:
+    assert {kind.name: kind.value for kind in Kind} == {
+        "PUBLIC_KEY": 1,
+        "PRIVATE_KEY": 2,
+        "CIPHER_ARRAY": 3,
+        "SHARES": 4,
+        "MESSAGE": 5,
+    }
+
+
+def test_an_unknown_kind_cannot_be_written() -> None:
+    with pytest.raises(ValueError, match="6 is not a valid Kind"):
+        Writer(6)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "stated"),
+    [
+        ("u8", 256, "does not fit u8"),
+        ("u8", -1, "does not fit u8"),
+        ("u32", 2**32, "does not fit u32"),
+        ("u64", 2**64, "does not fit u64"),
+        ("u64", -1, "does not fit u64"),
+        ("i64", 2**63, "does not fit i64"),
+        ("i64", -(2**63) - 1, "does not fit i64"),
+        ("float64", float("nan"), "NaN or an infinity"),
+        ("float64", float("inf"), "NaN or an infinity"),
+        ("shape", (1,) * 33, "got 33 axes"),
+        ("shape", (-1,), "does not fit u64"),
+    ],
+)
+def test_values_out_of_range_cannot_be_written(name: str, value: Any, stated: str) -> None:
+    with pytest.raises(ValueError, match=stated):
+        message((name, value))
+
+
+def test_integers_above_their_cap_cannot_be_written() -> None:
+    largest = (1 << 8 * wire.MAX_INTEGER_BYTES) - 1
+    assert Reader(message(("integer", -largest)), Kind.MESSAGE).integer() == -largest
+    with pytest.raises(ValueError, match="value: got 8193 bytes, expected at most 8192"):
+        message(("integer", largest + 1))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int32", "bool", "object", "complex128"])
+def test_arrays_of_another_dtype_cannot_be_written(dtype: str) -> None:
+    with pytest.raises(TypeError, match="value: got dtype"):
+        message(("array", np.zeros(2, dtype)))
+
+
+def test_a_body_above_its_cap_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MAX_BODY_BYTES", 10)
+    message(("blob", b"ab"))
+    with pytest.raises(ValueError, match="body: got 11 bytes, expected at most 10"):
+        message(("blob", b"abc"))
+
+
+@pytest.mark.parametrize(
+    "layout", [np.asfortranarray, lambda a: a[::-1], lambda a: a.astype(">i8")]
+)
+def test_arrays_of_any_layout_are_written_in_c_order(layout: Callable[[Any], Any]) -> None:
+    array = layout(np.arange(-3, 3).reshape(2, 3))
+    reader = Reader(message(("array", array)), Kind.MESSAGE)
+    np.testing.assert_array_equal(reader.array(np.int64), array)
+
+
+def test_arrays_are_read_into_new_writable_memory() -> None:
+    data = bytearray(message(("array", np.arange(4, dtype=np.uint64))))
+    array = Reader(data, Kind.MESSAGE).array(np.uint64)
+    array[0] = 7
+    data[-32:] = bytes(32)
+    assert array.tolist() == [7, 1, 2, 3]
+
+
+@pytest.mark.parametrize("container", [bytes, bytearray, memoryview])
+def test_any_buffer_of_bytes_can_be_read(container: Callable[[bytes], Any]) -> None:
+    assert Reader(container(message(("text", "abc"))), Kind.MESSAGE).text() == "abc"
+
+
+def test_what_is_no_buffer_is_a_type_error() -> None:
+    with pytest.raises(TypeError):
+        Reader("VSUM", Kind.MESSAGE)  # type: ignore[arg-type]
+
+
+def test_the_reader_can_lower_the_cap_of_the_body() -> None:
+    data = message(("blob", b"abc"))
+    Reader(data, Kind.MESSAGE, max_bytes=11).blob()
+    with pytest.raises(DeserializationError, match="body length: got 11, expected at most 10"):
+        Reader(data, Kind.MESSAGE, max_bytes=10)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "body"),
+    [
+        ("blob", (), (2**30).to_bytes(8, "little")),
+        ("text", (), (2**16).to_bytes(8, "little")),
+        ("integer", (), b"\x00" + (2**13).to_bytes(4, "little")),
+        ("array", (np.uint64,), b"\x02\x01" + (2**30).to_bytes(8, "little")),
+        ("array", (np.uint64,), b"\x02\x01" + (2**60).to_bytes(8, "little")),
+    ],
+)
+def test_lengths_are_checked_before_memory_is_taken(
+    name: str, arguments: tuple[Any, ...], body: bytes
+) -> None:
+    header = b"VSUM\x01\x05" + len(body).to_bytes(8, "little")
+    reader = Reader(header + body, Kind.MESSAGE)
+    tracemalloc.start()
+    with pytest.raises(DeserializationError):
+        getattr(reader, name)(*arguments)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+def test_errors_say_what_was_got_and_what_is_allowed() -> None:
+    data = bytearray(message(("u8", 1)))
+    data[4] = 9
+    with pytest.raises(DeserializationError, match="version: got 9, expected 1"):
+        Reader(bytes(data), Kind.MESSAGE)
+    with pytest.raises(DeserializationError, match=r"kind: got 5, expected 4 \(SHARES\)"):
+        Reader(message(), Kind.SHARES)
+    with pytest.raises(DeserializationError, match="body: got 2 bytes after its last field"):
+        Reader(message(("u8", 1), ("u8", 1)), Kind.MESSAGE).finish()
+
+
+def test_length_prefixed_parts_cannot_be_shifted() -> None:
+    assert length_prefixed() == b""
+    assert length_prefixed(b"ab") == b"\x02\x00\x00\x00\x00\x00\x00\x00ab"
+    joined = {
+        length_prefixed(b"ab", b"c"),
+        length_prefixed(b"a", b"bc"),
+        length_prefixed(b"abc"),
+        length_prefixed(b"abc", b""),
+        length_prefixed(b"", b"abc"),
+    }
+    assert len(joined) == 5

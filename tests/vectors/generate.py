@@ -1,0 +1,747 @@
+"""Writes the test vectors from an oracle on plain Python integers; it shares no code with veilsum.
+
+    python tests/vectors/generate.py [DIRECTORY]
+
+writes the files of `FILES` (by default into ``v1`` beside this file), always the same bytes.
+Sources: field arithmetic by Python's own ``%`` and ``pow``; Shamir, "How to share a
+secret" (1979), by evaluating polynomials; Paillier, "Public-key cryptosystems based on composite
+degree residuosity classes" (1999), with the randomness of Damgard, Jurik and Nielsen (2010), by
+Python's ``pow``; the wire format by its published layout.
+Integers are plain JSON numbers and can exceed 2**53.
+"""
+
+import hashlib
+import itertools
+import json
+import math
+import random
+import re
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+SEED = 20250101
+P50 = 1125899437080577
+GOLDILOCKS = 2**64 - 2**32 + 1
+MODULI = (3, 13, 65537, P50, 2**61 - 1, 2**63 - 25, GOLDILOCKS)
+
+PUBLIC_KEY_KIND = 1
+PRIVATE_KEY_KIND = 2
+CIPHER_ARRAY_KIND = 3
+SHARES_KIND = 4
+MESSAGE_KIND = 5
+DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+
+
+# Fields
+
+
+def field_vectors(rng: random.Random) -> dict[str, Any]:
+    return {
+        "origin": "Python integers",
+        "fields": [field_vector(rng, p) for p in MODULI],
+        "bad_moduli": [
+            {"name": "one", "modulus": 1},
+            {"name": "the even prime", "modulus": 2},
+            {"name": "even", "modulus": 2**50},
+            {"name": "negative", "modulus": -13},
+            {"name": "odd and composite", "modulus": 3 * 5},
+            {"name": "Carmichael number", "modulus": 561},
+            {"name": "strong pseudoprime to bases 2, 3, 5 and 7", "modulus": 3215031751},
+            {"name": "square of a prime", "modulus": 65537**2},
+            {"name": "prime, above 2**63", "modulus": 2**63 + 29},
+            {"name": "prime, above 2**64", "modulus": 2**64 + 13},
+        ],
+        "bad_elements": [
+            {"modulus": p, "element": element}
+            for p in MODULI
+            for element in (-1, p, p + 1, 2**64 - 1)
+            if element < 2**64
+        ],
+        "bad_integers": [
+            {"modulus": p, "integer": sign * ((p - 1) // 2 + 1)} for p in MODULI for sign in (1, -1)
+        ],
+    }
+
+
+def field_vector(rng: random.Random, p: int) -> dict[str, Any]:
+    half = (p - 1) // 2
+    edges = sorted({0, 1, half, half + 1, p - 2, p - 1})
+    elements = sorted({*edges, *(rng.randrange(p) for _ in range(4))})
+    pairs = list(itertools.product(elements, repeat=2))
+    exponents = [0, 1, 2, 3, p - 2, 2**64 - 1, rng.getrandbits(64)]
+    integers = sorted({-half, -1, 0, 1, half, *(rng.randint(-half, half) for _ in range(4))})
+    return {
+        "modulus": p,
+        "add": [[a, b, (a + b) % p] for a, b in pairs],
+        "sub": [[a, b, (a - b) % p] for a, b in pairs],
+        "mul": [[a, b, a * b % p] for a, b in pairs],
+        "neg": [[a, -a % p] for a in elements],
+        "power": [[a, e, pow(a, e, p)] for a in elements for e in exponents],
+        "inverse": [[a, pow(a, -1, p)] for a in elements if a],
+        "residues": [[i, i % p] for i in integers],
+        "matmul": [matmul_vector(rng, p, *sizes) for sizes in ((1, 1, 1), (2, 3, 4), (5, 40, 9))],
+    }
+
+
+def matmul_vector(
+    rng: random.Random, p: int, rows: int, terms: int, columns: int
+) -> dict[str, Any]:
+    # The largest residues come first: there sums overflow if they can.
+    weights = [
+        [p - 1 if not row else rng.randrange(p) for _ in range(terms)] for row in range(rows)
+    ]
+    values = [
+        [p - 1 if not column else rng.randrange(p) for column in range(columns)]
+        for _ in range(terms)
+    ]
+    product = [
+        [
+            sum(w * v for w, v in zip(row, column, strict=True)) % p
+            for column in zip(*values, strict=True)
+        ]
+        for row in weights
+    ]
+    return {"weights": weights, "values": values, "product": product}
+
+
+# Shamir
+
+
+def shamir_vectors(rng: random.Random) -> dict[str, Any]:
+    textbook = sharing(
+        "the textbook case: a line through 65 with slope 15", 2**31 - 1, 2, 4, [65], [[15]], "int64"
+    )
+    assert textbook["values"] == [[80], [95], [110], [125]]
+    good = [
+        textbook,
+        sharing("threshold 1: every share is the secret", 13, 1, 3, [-6, 0, 6], [], "int8"),
+        sharing("all coefficients zero", P50, 3, 4, [5, -5], [[0, 0], [0, 0]], "int64"),
+        drawn(rng, "signs", P50, 3, 5, [-(2**32), -1, 0, 1, 2**32], "int64"),
+        drawn(rng, "booleans", P50, 2, 3, [0, 1, 1, 0], "bool"),
+        drawn(rng, "wide unsigned integers", GOLDILOCKS, 4, 6, [0, 2**63 - 2**31], "uint64"),
+        drawn(rng, "all holders are needed", 2**61 - 1, 4, 4, [7, -8, 9], "int16"),
+        drawn(rng, "every point of the smallest field", 3, 2, 2, [-1, 0, 1], "int8"),
+        drawn(rng, "a modulus just below 2**63", 2**63 - 25, 9, 12, [2**31, -(2**31)], "int64"),
+    ]
+    return {
+        "origin": "Shamir 1979, polynomials evaluated on Python integers",
+        "good": good,
+        "bad_shares": bad_shares(),
+        "bad_bytes": bad_shares_bytes(good[0]),
+    }
+
+
+def drawn(
+    rng: random.Random,
+    name: str,
+    p: int,
+    threshold: int,
+    shares: int,
+    secret: list[int],
+    dtype: str,
+) -> dict[str, Any]:
+    coefficients = [[rng.randrange(p) for _ in secret] for _ in range(threshold - 1)]
+    return sharing(name, p, threshold, shares, secret, coefficients, dtype)
+
+
+def sharing(
+    name: str,
+    p: int,
+    threshold: int,
+    shares: int,
+    secret: list[int],
+    coefficients: list[list[int]],
+    dtype: str,
+) -> dict[str, Any]:
+    """One dealing; row j of the coefficients belongs to the power j + 1."""
+    columns = [[s, *column] for s, *column in zip(secret, *coefficients, strict=True)]
+    values = [[evaluate(column, x, p) for column in columns] for x in range(1, shares + 1)]
+    bound = max(map(abs, secret))
+    dealing = sum(map(ord, name)) << 100 | 1
+    case: dict[str, Any] = {
+        "name": name,
+        "modulus": p,
+        "threshold": threshold,
+        "shares": shares,
+        "dtype": dtype,
+        "bound": bound,
+        "dealing": dealing,
+        "secret": secret,
+        "coefficients": coefficients,
+        "points": list(range(1, shares + 1)),
+        "values": values,
+    }
+    case["bytes"] = shares_bytes(**case).hex()
+    return case
+
+
+def evaluate(coefficients: list[int], x: int, p: int) -> int:
+    return sum(c * pow(x, power, p) for power, c in enumerate(coefficients)) % p
+
+
+def shares_bytes(
+    *,
+    modulus: int,
+    threshold: int,
+    shares: int,
+    dtype: str,
+    bound: int,
+    dealing: int,
+    points: list[int],
+    values: list[list[int]],
+    **_: Any,
+) -> bytes:
+    body = u64(modulus) + u64(threshold) + u64(shares) + u8(DTYPES.index(dtype))
+    body += integer(bound) + blob(dealing.to_bytes(16, "little"))
+    body += array("uint64", [len(points)], points)
+    body += array("uint64", [len(values), len(values[0])], list(itertools.chain(*values)))
+    return message(SHARES_KIND, body)
+
+
+def bad_shares() -> list[dict[str, Any]]:
+    """Changes to two shares of a dealing of five over GF(13), with the error each must raise."""
+    base = {"modulus": 13, "threshold": 2, "shares": 5, "points": [1, 2], "values": [[3], [4]]}
+    changes: list[tuple[str, str, dict[str, Any]]] = [
+        ("point zero", "InvalidShare", {"points": [0, 2]}),
+        ("point equal to the modulus", "InvalidShare", {"points": [13, 2]}),
+        ("point twice the modulus", "InvalidShare", {"points": [1, 26]}),
+        ("point beyond the shares dealt", "InvalidShare", {"points": [1, 6]}),
+        ("value equal to the modulus", "InvalidShare", {"values": [[3], [13]]}),
+        ("value of all ones", "InvalidShare", {"values": [[2**64 - 1], [4]]}),
+        ("the same point twice", "DuplicateShare", {"points": [2, 2]}),
+        ("points equal modulo the modulus", "DuplicateShare", {"points": [1, 14]}),
+        ("fewer shares than the threshold", "InsufficientShares", {"threshold": 3}),
+        ("no shares at all", "InsufficientShares", {"points": [], "values": []}),
+        ("bound beyond the field", "BudgetExceeded", {"bound": 7}),
+        (
+            "one altered share among three",
+            "DecodingError",
+            {"points": [1, 2, 3], "values": [[3], [4], [6]]},
+        ),
+        (
+            "three altered shares among five",
+            "DecodingError",
+            {"points": [1, 2, 3, 4, 5], "values": [[3], [4], [6], [7], [8]]},
+        ),
+        ("a result beyond the bound", "DecodingError", {"values": [[3], [0]]}),
+    ]
+    return [{"name": name, "error": error, **base, "bound": 3, **c} for name, error, c in changes]
+
+
+def bad_shares_bytes(good: dict[str, Any]) -> list[dict[str, str]]:
+    """Encodings that a reader of shares must refuse."""
+    changes: list[tuple[str, str, dict[str, Any]]] = [
+        ("composite modulus", "DeserializationError", {"modulus": 2**31 - 3}),
+        ("threshold zero", "DeserializationError", {"threshold": 0}),
+        ("threshold above the shares", "DeserializationError", {"threshold": 5}),
+        ("negative bound", "DeserializationError", {"bound": -1}),
+        ("bound beyond the field", "DeserializationError", {"bound": 2**30}),
+        ("one point too few", "DeserializationError", {"points": [1, 2, 3]}),
+        ("point zero", "InvalidShare", {"points": [0, 2, 3, 4]}),
+        ("value equal to the modulus", "InvalidShare", {"values": [[2**31 - 1], [1], [2], [3]]}),
+        ("the same point twice", "DuplicateShare", {"points": [1, 2, 2, 4]}),
+    ]
+    data = bytes.fromhex(good["bytes"])
+    raw = [
+        ("unknown dtype", data[: 14 + 24] + u8(len(DTYPES)) + data[14 + 25 :]),
+        ("another kind", message(MESSAGE_KIND, data[14:])),
+        ("one byte too many", message(SHARES_KIND, data[14:] + b"\0")),
+    ]
+    return [
+        *({"name": n, "error": e, "bytes": shares_bytes(**good | c).hex()} for n, e, c in changes),
+        *({"name": n, "error": "DeserializationError", "bytes": b.hex()} for n, b in raw),
+    ]
+
+
+# Paillier
+
+
+def digits_of_root(k: int, bits: int) -> int:
+    """The leading binary digits of the square root of k: numbers with nothing up their sleeve."""
+    root = math.isqrt(k << 2 * bits)
+    return root >> (root.bit_length() - bits)
+
+
+# The first primes that are 3 modulo 4 after the digits of sqrt(3) and sqrt(14), by length.
+PRIMES = {
+    bits: (digits_of_root(3, bits) + first, digits_of_root(14, bits) + second)
+    for bits, first, second in ((256, 278, 968), (512, 122, 58), (1024, 911, 315))
+}
+
+
+def paillier_vectors(rng: random.Random) -> dict[str, Any]:
+    small, large = (paillier_key(rng, *PRIMES[bits // 2]) for bits in (1024, 2048))
+    return {
+        "origin": "Paillier 1999 and Damgard, Jurik, Nielsen 2010 on Python integers",
+        "keys": [
+            small
+            | {
+                "arrays": [
+                    encryptions(rng, small, "signed edges", 1, 2**62, [-(2**62), -1, 0, 1, 2**62]),
+                    encryptions(rng, small, "fixed point", 2**32, 2**52, [2**31, -5 * 2**30, 1]),
+                    encryptions(rng, small, "wide", 1, 2**999, [2**999, -(2**999), 2**64, -1]),
+                    encryptions(rng, small, "empty", 1, 2**62, []),
+                ]
+            },
+            large
+            | {"arrays": [encryptions(rng, large, "2048 bits", 1, 2**62, [2**40 + 1, -7, 2**62])]},
+        ],
+        "bad_public_keys": bad_public_keys(small),
+        "bad_private_keys": bad_private_keys(small),
+        "bad_public_bytes": bad_key_bytes(PUBLIC_KEY_KIND, [small["n"], small["h"]]),
+        "bad_private_bytes": bad_key_bytes(PRIVATE_KEY_KIND, [small["p"], small["q"], small["h"]]),
+        "bad_arrays": bad_arrays(rng, small),
+    }
+
+
+def paillier_key(rng: random.Random, p: int, q: int) -> dict[str, Any]:
+    assert all(pow(a, r - 1, r) == 1 and r % 4 == 3 for r in (p, q) for a in (2, 3, 5))
+    assert math.gcd(p - 1, q - 1) == 2
+    n = p * q
+    h = -(rng.randrange(n) ** 2) % n
+    return {
+        "bits": n.bit_length(),
+        "p": p,
+        "q": q,
+        "n": n,
+        "h": h,
+        "h_s": pow(h, n, n**2),
+        "fingerprint": fingerprint(n, h).hex(),
+        "public_bytes": message(PUBLIC_KEY_KIND, integer(n) + integer(h)).hex(),
+        "private_bytes": message(PRIVATE_KEY_KIND, integer(p) + integer(q) + integer(h)).hex(),
+    }
+
+
+def fingerprint(n: int, h: int) -> bytes:
+    numbers = (i.to_bytes((i.bit_length() + 7) // 8, "little") for i in (n, h))
+    parts = (b"veilsum/v1 paillier public key", *numbers)
+    return hashlib.sha256(b"".join(map(blob, parts))).digest()
+
+
+def encryptions(
+    rng: random.Random, key: dict[str, Any], name: str, scale: int, limit: int, messages: list[int]
+) -> dict[str, Any]:
+    """Ciphertexts, and what sums and products make of them."""
+    n, h_s = key["n"], key["h_s"]
+    square = n**2
+    half = (key["bits"] + 1) // 2
+    exponents = [2**half - 1, 0, *(rng.getrandbits(half) for _ in messages)][: len(messages)]
+    c = [
+        (1 + m * n) * pow(h_s, r, square) % square for m, r in zip(messages, exponents, strict=True)
+    ]
+    pairs = list(itertools.combinations_with_replacement(range(len(c)), 2))
+    addends = [0, 1, -1, limit // scale]
+    factors = [0, 1, -1, 2, -15, 16, 2**19 - 1]
+    return {
+        "name": name,
+        "scale": scale,
+        "limit": limit,
+        "messages": messages,
+        "exponents": exponents,
+        "ciphertexts": c,
+        "bytes": array_bytes(key, scale=scale, limit=limit, ciphertexts=c).hex(),
+        "negations": [pow(a, -1, square) for a in c],
+        "sums": [[i, j, c[i] * c[j] % square] for i, j in pairs],
+        "plain_sums": [[k, [a * (1 + k * scale * n) % square for a in c]] for k in addends],
+        "products": [[k, [pow(a, k, square) for a in c]] for k in factors],
+    }
+
+
+def array_bytes(
+    key: dict[str, Any], *, ciphertexts: list[int], scale: int = 1, limit: int = 1, **changes: Any
+) -> bytes:
+    return message(CIPHER_ARRAY_KIND, array_body(key, ciphertexts, scale, limit, **changes))
+
+
+def array_body(
+    key: dict[str, Any],
+    ciphertexts: list[int],
+    scale: int,
+    limit: int,
+    *,
+    extents: Sequence[int] | None = None,
+    rows: Sequence[int] | None = None,
+    digest: bytes | None = None,
+    scale_bytes: bytes | None = None,
+    limit_bytes: bytes | None = None,
+    dtype: str = "uint64",
+) -> bytes:
+    width = 2 * key["bits"] // 64
+    words = [c >> 64 * i & (2**64 - 1) for c in ciphertexts for i in range(width)]
+    return b"".join(
+        [
+            blob(bytes.fromhex(key["fingerprint"]) if digest is None else digest),
+            shape([len(ciphertexts)] if extents is None else extents),
+            integer(scale) if scale_bytes is None else scale_bytes,
+            integer(limit) if limit_bytes is None else limit_bytes,
+            array(dtype, [len(ciphertexts), width] if rows is None else rows, words),
+        ]
+    )
+
+
+def bad_public_keys(key: dict[str, Any]) -> list[dict[str, Any]]:
+    """Numbers that are no public key, with words of the error that must say why."""
+    n, h, p, q = key["n"], key["h"], key["p"], key["q"]
+    cube = digits_of_root(14, 64) + 7
+    no_residue = next(a for a in range(2, n) if jacobi(a, n) == -1)
+    one_modulo_q = (-h * q * pow(q, -1, p) + p * pow(p, -1, q)) % n  # and -h modulo p
+    assert jacobi(one_modulo_q, n) == 1
+    moduli = [
+        ("even", n - 1, "even"),
+        ("prime", digits_of_root(2, 1024) + 37, "prime"),
+        ("square of a prime", p**2, "perfect power"),
+        ("cube of a prime", cube**3, "perfect power"),
+        ("divisible by 3", 3 * (digits_of_root(2, 1022) | 1), "factor below"),
+        ("divisible by the largest prime below 2**20", 1048573 * (1 << 1004 | 1), "factor below"),
+        ("one bit too long", n << 1 | 1, "got 1025 bits"),
+        ("one byte too short", n >> 8 | 1, "got 1016 bits"),
+        ("one word only", 2**64 - 59, "got 64 bits"),
+        ("beyond the longest key", (1 << 8255) + 1, "got 8256 bits"),
+        ("zero", 0, "not positive"),
+        ("one", 1, "got 1 bits"),
+        ("negative", -n, "not positive"),
+    ]
+    bases = [
+        ("zero", 0),
+        ("one", 1),
+        ("minus one", n - 1),
+        ("minus one, not reduced", -1),
+        ("not reduced", h + n),
+        ("negative", h - n),
+        ("the modulus", n),
+        ("not a unit", p),
+        ("Jacobi symbol -1", no_residue),
+        ("one modulo q", one_modulo_q),
+    ]
+    return [
+        *({"name": f"n: {name}", "n": bad, "h": h, "says": says} for name, bad, says in moduli),
+        *({"name": f"h: {name}", "n": n, "h": bad, "says": "h: "} for name, bad in bases),
+    ]
+
+
+def bad_private_keys(key: dict[str, Any]) -> list[dict[str, Any]]:
+    """Numbers that are no private key, with words of the error that must say why."""
+    h, p, q = key["h"], key["p"], key["q"]
+    first, second = PRIMES[256]
+    germain = digits_of_root(5, 256) + 29969
+    close, shared = digits_of_root(3, 512) + 1370, digits_of_root(14, 512) + 858
+    short, one_modulo_four = digits_of_root(14, 448) + 60, digits_of_root(3, 512) + 1356
+    assert math.gcd(p - 1, shared - 1) > 2
+    assert (2 * germain + 1 - 1) % germain == 0
+    cases = [
+        ("equal", p, p, h, "equal"),
+        ("different lengths", p, short, h, "different lengths"),
+        ("p divides q - 1", germain, 2 * germain + 1, h, "different lengths"),
+        ("composite p", first * second, q, h, "not prime"),
+        ("composite q", p, first * second, h, "not prime"),
+        ("p is 1 modulo 4", one_modulo_four, q, h, "3 modulo 4"),
+        ("q is 1 modulo 4", q, one_modulo_four, h, "3 modulo 4"),
+        ("too close", p, close, h, "close"),
+        ("3 divides p - 1 and q - 1", p, shared, h, "share a factor"),
+        ("even p", p - 1, q, h, "not prime"),
+        ("one", 1, first * second, h, "different lengths"),
+        ("zero", 0, q, h, "not positive"),
+        ("one is negative", -p, q, h, "not positive"),
+        ("both are negative", -p, -q, h, "p, q: "),
+        ("product of another length", p, first, h, "different lengths"),
+        ("product too long for any key", 1 << 4127, (1 << 4127) + 1, h, "got 8255 bits"),
+        ("h is one", p, q, 1, "h: "),
+        ("h is minus one", p, q, p * q - 1, "h: "),
+        ("h of another key", p, q, h + p * q, "h: "),
+    ]
+    return [{"name": n, "p": a, "q": b, "h": c, "says": says} for n, a, b, c, says in cases]
+
+
+def jacobi(a: int, n: int) -> int:
+    """Cohen, "A course in computational algebraic number theory" (1993), algorithm 1.4.10."""
+    sign = 1
+    a %= n
+    while a:
+        while a % 2 == 0:
+            a //= 2
+            sign = -sign if n % 8 in (3, 5) else sign
+        a, n = n, a
+        sign = -sign if a % 4 == n % 4 == 3 else sign
+        a %= n
+    return sign if n == 1 else 0
+
+
+def bad_key_bytes(kind: int, numbers: list[int]) -> list[dict[str, str]]:
+    """Encodings that a reader of keys must refuse."""
+    body = b"".join(map(integer, numbers))
+    good = message(kind, body)
+    first, rest = integer(numbers[0]), b"".join(map(integer, numbers[1:]))
+    padded = first[:1] + u32(len(first) - 5 + 1) + first[5:] + b"\0"
+    cases = [
+        ("no bytes", b""),
+        ("truncated header", good[:13]),
+        ("truncated", good[:-1]),
+        ("truncated, with the length to match", message(kind, body[:-1])),
+        ("the last number is missing", message(kind, b"".join(map(integer, numbers[:-1])))),
+        ("trailing byte", good + b"\0"),
+        ("trailing byte inside the body", message(kind, body + b"\0")),
+        ("one number more", message(kind, body + integer(1))),
+        ("unknown version", good[:4] + b"\2" + good[5:]),
+        ("another magic", b"VSUN" + good[4:]),
+        ("another kind", message(MESSAGE_KIND, body)),
+        ("non-minimal integer", message(kind, padded + rest)),
+        ("negative zero", message(kind, u8(1) + u32(0) + rest)),
+        ("unknown sign", message(kind, u8(2) + first[1:] + rest)),
+        ("integer above its cap", message(kind, integer(1 << 8 * 1024) + rest)),
+        ("integer of 4 GiB", message(kind, u8(0) + u32(2**32 - 1) + rest)),
+        ("body length above its cap", good[:6] + u64(2**63) + good[14:]),
+    ]
+    return [{"name": name, "bytes": data.hex()} for name, data in cases]
+
+
+def bad_arrays(rng: random.Random, key: dict[str, Any]) -> list[dict[str, str]]:
+    """Encodings that a reader of ciphertexts must refuse."""
+    n, p, q = key["n"], key["p"], key["q"]
+    square = n**2
+    width = 2 * key["bits"] // 64
+    c = [pow(rng.randrange(n), n, square) for _ in range(2)]
+    ciphertexts = [
+        ("zero", 0),
+        ("n squared", square),
+        ("n squared and one", square + 1),
+        ("all ones", (1 << 64 * width) - 1),
+        ("n", n),
+        ("a multiple of p", p * rng.randrange(n)),
+        ("a multiple of q", q * rng.randrange(n)),
+        ("the largest multiple of n", square - n),
+    ]
+    others: list[tuple[str, str, dict[str, Any]]] = [
+        ("wrong fingerprint", "KeyMismatch", {"digest": bytes(32)}),
+        ("empty fingerprint", "KeyMismatch", {"digest": b""}),
+        ("fingerprint above its cap", "DeserializationError", {"digest": bytes(33)}),
+        ("scale zero", "InvalidCiphertext", {"scale": 0}),
+        ("negative scale", "InvalidCiphertext", {"scale": -1}),
+        ("scale above its cap", "DeserializationError", {"scale": 1 << 1000}),
+        ("non-minimal scale", "DeserializationError", {"scale_bytes": u8(0) + u32(2) + b"\1\0"}),
+        ("negative limit", "InvalidCiphertext", {"limit": -1}),
+        ("limit beyond the key", "BudgetExceeded", {"limit": (n - 1) // 2 + 1}),
+        ("limit above its cap", "DeserializationError", {"limit": 1 << key["bits"]}),
+        ("non-minimal limit", "DeserializationError", {"limit_bytes": u8(0) + u32(1) + b"\0"}),
+        ("shape for more ciphertexts", "InvalidCiphertext", {"extents": [3]}),
+        ("shape for fewer ciphertexts", "DeserializationError", {"extents": [1]}),
+        ("shape for no ciphertexts", "DeserializationError", {"extents": [0]}),
+        ("too many axes", "DeserializationError", {"extents": [1] * 33}),
+        ("shape above its cap", "DeserializationError", {"extents": [2**20, 2**20]}),
+        ("rows of another width", "InvalidCiphertext", {"rows": [1, 2 * width]}),
+        ("rows with one axis", "InvalidCiphertext", {"rows": [2 * width]}),
+        ("rows with three axes", "DeserializationError", {"rows": [1, 2, width]}),
+        ("more rows than bytes", "DeserializationError", {"rows": [2, width + 1]}),
+        ("rows of 2**60 elements", "DeserializationError", {"rows": [2**60, width]}),
+    ]
+    body = array_body(key, c, 1, 1)
+    good = message(CIPHER_ARRAY_KIND, body)
+    dtype_at = len(body) - len(array("uint64", [2, width], [0] * 2 * width))
+    raw = [
+        ("no bytes", b""),
+        ("truncated header", good[:13]),
+        ("truncated", good[:-1]),
+        ("truncated, with the length to match", message(CIPHER_ARRAY_KIND, body[:-1])),
+        ("trailing byte", good + b"\0"),
+        ("trailing byte inside the body", message(CIPHER_ARRAY_KIND, body + b"\0")),
+        ("unknown version", good[:4] + b"\0" + good[5:]),
+        ("another magic", b"VSUN" + good[4:]),
+        ("another kind", message(SHARES_KIND, body)),
+        ("body length above its cap", good[:6] + u64(2**63) + good[14:]),
+        (
+            "signed words",
+            message(CIPHER_ARRAY_KIND, body[:dtype_at] + u8(3) + body[dtype_at + 1 :]),
+        ),
+        ("fingerprint of 2**64 - 1 bytes", message(CIPHER_ARRAY_KIND, u64(2**64 - 1) + body[8:])),
+    ]
+    changed = [(n, e, array_bytes(key, ciphertexts=c, **change)) for n, e, change in others]
+    return [
+        *(
+            {
+                "name": f"{place} ciphertext: {name}",
+                "error": "InvalidCiphertext",
+                "bytes": array_bytes(key, ciphertexts=pair).hex(),
+            }
+            for name, bad in ciphertexts
+            for place, pair in (("first", [bad, c[0]]), ("second", [c[0], bad]))
+        ),
+        *({"name": n, "error": e, "bytes": b.hex()} for n, e, b in changed),
+        *({"name": n, "error": "DeserializationError", "bytes": b.hex()} for n, b in raw),
+    ]
+
+
+# Wire
+
+
+def wire_vectors(_: random.Random) -> dict[str, Any]:
+    good = [wire_vector(kind, fields) for kind, fields in WIRE_MESSAGES]
+    return {
+        "origin": "the layout in the docstring of veilsum.wire",
+        "good": good,
+        "bad": bad_wire(),
+    }
+
+
+Fields = list[tuple[str, Any]]
+
+WIRE_MESSAGES: list[tuple[int, Fields]] = [
+    (1, []),
+    (2, [("u8", 0), ("u8", 255), ("u32", 2**32 - 1), ("u64", 2**64 - 1)]),
+    (3, [("i64", -(2**63)), ("i64", -1), ("i64", 2**63 - 1)]),
+    (3, [("float64", 0.1), ("float64", -0.0), ("float64", 5e-324), ("float64", 2.0**1023)]),
+    (4, [("integer", n) for n in (0, 1, -1, 255, 256, -256, 2**64, -(2**3072) + 1)]),
+    (5, [("blob", ""), ("blob", "00ff00"), ("text", ""), ("text", "holder-2 \u2260 \U0001f511")]),
+    (5, [("shape", []), ("shape", [0]), ("shape", [2, 0, 3]), ("shape", [1] * 32)]),
+    (5, [("array", ["uint8", [3], [0, 7, 255]]), ("array", ["uint64", [2, 1], [0, 2**64 - 1]])]),
+    (5, [("array", ["int64", [], [-(2**63)]]), ("array", ["int64", [0, 5], []])]),
+]
+
+
+def wire_vector(kind: int, fields: Fields) -> dict[str, Any]:
+    body = b"".join(encode(name, value) for name, value in fields)
+    return {"kind": kind, "fields": fields, "bytes": message(kind, body).hex()}
+
+
+def encode(name: str, value: Any) -> bytes:
+    encoders: dict[str, Callable[[Any], bytes]] = {
+        "u8": u8,
+        "u32": u32,
+        "u64": u64,
+        "i64": lambda n: struct.pack("<q", n),
+        "float64": lambda x: struct.pack("<d", x),
+        "integer": integer,
+        "blob": lambda digits: blob(bytes.fromhex(digits)),
+        "text": lambda text: blob(text.encode()),
+        "shape": shape,
+        "array": lambda parts: array(*parts),
+    }
+    return encoders[name](value)
+
+
+def bad_wire() -> list[dict[str, Any]]:
+    """Messages of kind 5 in which the named field, read with those caps, must be refused."""
+    good = message(5, u8(7))
+    headers = [
+        ("no bytes", b""),
+        ("a truncated header", good[:13]),
+        ("a truncated body", good[:-1]),
+        ("another magic", b"VSUN" + good[4:]),
+        ("magic in lower case", b"vsum" + good[4:]),
+        ("version 0", good[:4] + b"\x00" + good[5:]),
+        ("version 2", good[:4] + b"\x02" + good[5:]),
+        ("another kind", message(4, u8(7))),
+        ("an unknown kind", message(0, u8(7))),
+        ("a length one too small", good[:6] + u64(0) + good[14:]),
+        ("a length one too large", good[:6] + u64(2) + good[14:]),
+        ("a length above its cap", good[:6] + u64(2**64 - 1) + good[14:]),
+        ("bytes after the message", good + b"\x00"),
+    ]
+    bodies: list[tuple[str, str, bytes, dict[str, int]]] = [
+        ("bytes after the last field", "u8", u8(1) + u8(2), {}),
+        ("a field after the end", "u8", b"", {}),
+        ("a truncated u32", "u32", b"\x01\x02\x03", {}),
+        ("a truncated u64", "u64", b"\x01" * 7, {}),
+        ("a truncated i64", "i64", b"\x01" * 7, {}),
+        ("u8 above its cap", "u8", u8(5), {"max_value": 4}),
+        ("u64 above its cap", "u64", u64(2**40), {"max_value": 2**40 - 1}),
+        ("not a number", "float64", struct.pack("<d", float("nan")), {}),
+        ("an infinity", "float64", struct.pack("<d", float("-inf")), {}),
+        ("an integer with a leading zero byte", "integer", u8(0) + u32(2) + b"\x01\x00", {}),
+        ("a zero of one byte", "integer", u8(0) + u32(1) + b"\x00", {}),
+        ("a negative zero", "integer", u8(1) + u32(0), {}),
+        ("an unknown sign", "integer", u8(2) + u32(1) + b"\x01", {}),
+        ("a truncated integer", "integer", u8(0) + u32(2) + b"\x01", {}),
+        ("an integer above its cap", "integer", integer(2**64), {"max_bytes": 8}),
+        ("an integer of 4 GiB", "integer", u8(0) + u32(2**32 - 1), {}),
+        ("a truncated blob", "blob", u64(3) + b"ab", {}),
+        ("a blob above its cap", "blob", blob(b"abc"), {"max_bytes": 2}),
+        ("a blob of 2**64 - 1 bytes", "blob", u64(2**64 - 1), {}),
+        ("text that is not UTF-8", "text", blob(b"\xff"), {}),
+        ("text with an overlong zero", "text", blob(b"\xc0\x80"), {}),
+        ("text with a surrogate", "text", blob(b"\xed\xa0\x80"), {}),
+        ("too many axes", "shape", shape([1] * 33), {}),
+        ("axes above their cap", "shape", shape([1, 1]), {"max_axes": 1}),
+        ("too many elements", "shape", shape([2, 3]), {"max_size": 5}),
+        ("a product that wraps at 2**64", "shape", shape([2**32, 2**32]), {}),
+        ("a wide axis beside an empty one", "shape", shape([0, 2**63]), {}),
+        ("a truncated shape", "shape", u8(2) + u64(1), {}),
+        ("an unknown dtype", "array", u8(9) + shape([1]) + u64(1), {}),
+        ("another dtype", "array", array("int64", [1], [1]), {}),
+        ("a truncated array", "array", array("uint64", [2], [1, 2])[:-1], {}),
+        ("an array above its cap", "array", array("uint64", [3], [1, 2, 3]), {"max_size": 2}),
+        ("an array of 2**60 elements", "array", u8(2) + shape([2**60]), {}),
+    ]
+    return [
+        *({"name": n, "field": "u8", "caps": {}, "bytes": b.hex()} for n, b in headers),
+        *(
+            {"name": n, "field": f, "caps": c, "bytes": message(5, b).hex()}
+            for n, f, b, c in bodies
+        ),
+    ]
+
+
+def message(kind: int, body: bytes) -> bytes:
+    return b"VSUM" + bytes([1, kind]) + u64(len(body)) + body
+
+
+def u8(n: int) -> bytes:
+    return struct.pack("<B", n)
+
+
+def u32(n: int) -> bytes:
+    return struct.pack("<I", n)
+
+
+def u64(n: int) -> bytes:
+    return struct.pack("<Q", n)
+
+
+def integer(n: int) -> bytes:
+    magnitude = b""
+    rest = abs(n)
+    while rest:
+        magnitude += bytes([rest % 256])
+        rest //= 256
+    return u8(1 if n < 0 else 0) + u32(len(magnitude)) + magnitude
+
+
+def blob(data: bytes) -> bytes:
+    return u64(len(data)) + data
+
+
+def shape(extents: Sequence[int]) -> bytes:
+    return u8(len(extents)) + b"".join(map(u64, extents))
+
+
+def array(dtype: str, extents: Sequence[int], elements: Sequence[int]) -> bytes:
+    code, letter = {"uint8": (1, "B"), "uint64": (2, "Q"), "int64": (3, "q")}[dtype]
+    return u8(code) + shape(extents) + struct.pack(f"<{len(elements)}{letter}", *elements)
+
+
+FILES = {
+    "field.json": field_vectors,
+    "paillier.json": paillier_vectors,
+    "shamir.json": shamir_vectors,
+    "wire.json": wire_vectors,
+}
+
+
+def generate(directory: Path) -> None:
+    """Write every file of vectors into a directory."""
+    for name, vectors in FILES.items():
+        content = {"version": 1, **vectors(random.Random(SEED))}
+        (directory / name).write_text(laid_out(content) + "\n", encoding="ascii")
+
+
+def laid_out(content: dict[str, Any]) -> str:
+    """JSON with each innermost list on one line."""
+    text = json.dumps(content, indent=1)
+    text = re.sub(r"\[([^][{}]*)\]", lambda found: f"[{' '.join(found[1].split())}]", text)
+    assert json.loads(text) == json.loads(json.dumps(content))
+    return text
+
+
+if __name__ == "__main__":
+    generate(Path(sys.argv[1]) if sys.argv[1:] else Path(__file__).parent / "v1")
