@@ -41,6 +41,7 @@ class modular_arithmetic {
                    std::size_t window_bits) const {
     require_rows(a);
     require_dimensions(exponents, 2, "exponents");
+    require(extent(exponents, 1) >= 1, "exponents must have at least one word");
     require(extent(a, 0) == extent(exponents, 0), "bases and exponents must have as many rows");
     require(window_bits >= 1 && window_bits <= kernels::maximum_window_bits,
             "window_bits must be from 1 to 6");

@@ -22,8 +22,7 @@ struct ciphertexts {
 
 // Keys are equal where their moduli are: the object may have been made twice.
 void require_same_key(const ciphertexts& a, const ciphertexts& b) {
-  const auto x = a.key->n(), y = b.key->n();
-  require(a.key == b.key || (x.size == y.size && std::equal(x.begin(), x.end(), y.begin())),
+  require(a.key == b.key || schemes::equal_vartime(a.key->n(), b.key->n()),
           "operands are under different keys");
 }
 
@@ -41,6 +40,9 @@ public_key make_public_key(const word_array& n, const word_array& h_s, std::size
   require(h_s.size() == 2 * n.size(), "h_s must have twice as many words as n");
   require(exponent_bits >= 1, "exponent_bits must be positive");
   const auto generator = read(h_s);
+  schemes::secret_words n_squared(2 * modulus.size);
+  schemes::multiply_words(n_squared, modulus, modulus);
+  require(schemes::less_mask(generator, n_squared) != 0, "h_s must be below n^2");
   py::gil_scoped_release release;
   return std::make_shared<paillier_public_key>(*kernels::active().kernel, modulus, generator,
                                                exponent_bits);
@@ -166,6 +168,7 @@ py::object decrypt(const paillier_private_key& key, const ciphertexts& c, const 
                    std::size_t threads) {
   require_dimensions(limit, 1, "limit");
   require(limit.size() >= 1, "limit must have at least one word");
+  require(schemes::equal_vartime(c.key->n(), key.n()), "the ciphertexts are under another key");
   const std::size_t limbs = static_cast<std::size_t>(limit.size());
   word_array rows({c.vector.size(), limbs});
   const auto r = write(rows);

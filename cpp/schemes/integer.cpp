@@ -97,6 +97,12 @@ word extract_bits(view<const word> a, std::size_t position, std::size_t bits) {
   return (low | high) & mask;
 }
 
+bool equal_vartime(view<const word> a, view<const word> b) {
+  for (std::size_t i = 0; i < std::max(a.size, b.size); ++i)
+    if (at_or_zero(a, i) != at_or_zero(b, i)) return false;
+  return true;
+}
+
 std::size_t bit_length_vartime(view<const word> a) {
   for (std::size_t i = a.size; i-- > 0;)
     for (std::size_t bit = 64; bit-- > 0;)

@@ -39,6 +39,9 @@ secret_words power_of_two(std::size_t exponent, view<const word> m);
 // `bits` bits of a from bit `position` on (bits <= 64); words beyond a's end are zero.
 word extract_bits(view<const word> a, std::size_t position, std::size_t bits);
 
+// Whether two public integers are equal (missing words are zero).
+bool equal_vartime(view<const word> a, view<const word> b);
+
 // The number of bits of a public integer.
 std::size_t bit_length_vartime(view<const word> a);
 

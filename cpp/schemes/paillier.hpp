@@ -98,9 +98,12 @@ class paillier_private_key {
   paillier_private_key(const kernels::table& kernel, view<const word> p, view<const word> q,
                        view<const word> h_p, view<const word> h_q, view<const word> q_inverse);
 
+  view<const word> n() const { return n_; }
+
   // Decrypts by the Chinese remainder theorem (Paillier 1999, section 7) into two's complement rows of
   // `limbs` words. Returns all ones, and rows of zeros, where a plaintext's absolute value exceeds the
   // limit (limbs words, below 2^(64 limbs - 1)); that this happened is for the caller to make public.
+  // The ciphertexts are under this key.
   word decrypt(view<word> rows, std::size_t limbs, view<const word> limit,
                const cipher_vector& ciphertexts, std::size_t threads) const;
 

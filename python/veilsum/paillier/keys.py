@@ -46,7 +46,7 @@ _SMALLEST_BITS = 128
 _LARGEST_BITS = 8192
 _SMALL_FACTORS = 1 << 20
 _PRIMALITY_ROUNDS = 64
-_INTEGER_BOUND = 2.0**62
+_INTEGER_BOUND = 2.0**53
 _FLOAT_BOUND = 2.0**20
 
 
@@ -124,7 +124,7 @@ class PublicKey:
         fraction_bits : int
             For floats; 32 unless given.
         bound : float, optional
-            The largest magnitude accepted, public: 2**62 for integers and 2**20 for floats unless
+            The largest magnitude accepted, public: 2**53 for integers and 2**20 for floats unless
             given. It starts the budget that every operation on the ciphertexts draws on.
         threads : int, optional
             All cores unless given.
