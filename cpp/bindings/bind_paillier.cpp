@@ -1,6 +1,7 @@
 // Paillier keys and ciphertext vectors: integers and plaintexts as uint64 words, little-endian.
 #include <algorithm>
 #include <memory>
+#include <vector>
 
 #include "bindings/buffers.hpp"
 #include "kernels/dispatch.hpp"
@@ -120,7 +121,8 @@ ciphertexts select(const ciphertexts& c, const word_array& masks, const cipherte
 
 ciphertexts gather(const ciphertexts& c, const index_array& indices) {
   require_dimensions(indices, 1, "indices");
-  const auto i = read(indices);
+  // A copy: another Python thread must not change an index after it was checked.
+  const std::vector<std::int64_t> i(indices.data(), indices.data() + indices.size());
   for (std::int64_t index : i)
     require(index >= 0 && static_cast<std::size_t>(index) < c.vector.size(),
             "an index is out of range");
