@@ -24,6 +24,7 @@ FLOORS = {
     "field": 2,
     "encoding": 2,
     "randomness": 2,
+    "threads": 2,
     "wire": 2,
     "paillier": 3,
     "shamir": 3,

@@ -46,13 +46,13 @@ class modular_arithmetic {
     require(window_bits >= 1 && window_bits <= kernels::maximum_window_bits,
             "window_bits must be from 1 to 6");
     const std::size_t lanes = m_.kernel().lanes, words = extent(exponents, 1);
-    const std::size_t count = (64 * words + window_bits - 1) / window_bits;
+    const std::size_t count = schemes::window_count(64 * words, window_bits);
     return each_block(a, [&](schemes::word* x, std::size_t first, schemes::word*) {
       secret_words windows(count * lanes, 0), scratch(m_.power_scratch_size(window_bits));
       for (std::size_t l = 0; l < lanes && first + l < extent(a, 0); ++l)
-        for (std::size_t i = 0; i < count; ++i)
-          windows[(count - 1 - i) * lanes + l] = schemes::extract_bits(
-              read(exponents).from((first + l) * words).first(words), i * window_bits, window_bits);
+        schemes::write_windows(windows.data() + l, lanes,
+                               read(exponents).slice((first + l) * words, words), count,
+                               window_bits, schemes::window_order::most_significant_first);
       const kernels::modulus m = m_.lane_view();
       const secret_words base(x, x + m_.block_size());
       m_.kernel().power(x, base.data(), m_.one(), windows.data(), count, window_bits, &m,
@@ -63,10 +63,10 @@ class modular_arithmetic {
  private:
   static common::view<const std::uint64_t> check(const word_array& modulus) {
     require_dimensions(modulus, 1, "modulus");
-    require(modulus.size() > 0 && modulus.data()[0] % 2 == 1 &&
-                (modulus.size() > 1 || modulus.data()[0] > 1),
+    const auto m = read(modulus);
+    require(m.size > 0 && m[0] % 2 == 1 && schemes::bit_length_vartime(m) > 1,
             "modulus must be odd and above 1");
-    return read(modulus);
+    return m;
   }
   void require_rows(const word_array& a) const {
     require_dimensions(a, 2, "numbers");
@@ -74,11 +74,9 @@ class modular_arithmetic {
   }
   void load(schemes::word* block, const word_array& a, std::size_t first) const {
     for (std::size_t l = 0; l < m_.kernel().lanes && first + l < extent(a, 0); ++l)
-      m_.set_lane(block, l, read(a).from((first + l) * m_.word_count()).first(m_.word_count()));
+      m_.set_lane(block, l, read(a).slice((first + l) * m_.word_count(), m_.word_count()));
   }
-  void enter(schemes::word* x, schemes::word* scratch) const {
-    m_.multiply(x, x, m_.square(), scratch);
-  }
+  void enter(schemes::word* x, schemes::word* scratch) const { m_.enter(x, x, scratch); }
 
   template <class Operation>
   word_array each_block(const word_array& a, Operation operation) const {
@@ -90,8 +88,8 @@ class modular_arithmetic {
       operation(x.data(), first, scratch.data());
       m_.leave(x.data(), x.data(), scratch.data());
       for (std::size_t l = 0; l < m_.kernel().lanes && first + l < extent(a, 0); ++l)
-        m_.get_lane(write(result).from((first + l) * m_.word_count()).first(m_.word_count()),
-                    x.data(), l);
+        m_.get_lane(write(result).slice((first + l) * m_.word_count(), m_.word_count()), x.data(),
+                    l);
     }
     return result;
   }

@@ -76,7 +76,7 @@ ciphertexts from_words(const public_key& key, const word_array& rows, std::size_
   require_dimensions(rows, 2, "rows");
   require(extent(rows, 1) == key->n_squared().word_count(), "rows must be as long as n^2");
   const auto r = read(rows);
-  require(cipher_vector::in_range(key->n_squared(), r),
+  require(cipher_vector::in_range_vartime(key->n_squared(), r),
           "a ciphertext is not between 0 and n^2, both excluded");
   py::gil_scoped_release release;
   return {key, cipher_vector::from_words(key->n_squared(), r, threads)};

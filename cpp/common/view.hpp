@@ -31,6 +31,9 @@ struct view {
   constexpr T* end() const { return data + size; }
   constexpr view first(std::size_t count) const { return {data, count}; }
   constexpr view from(std::size_t offset) const { return {data + offset, size - offset}; }
+  constexpr view slice(std::size_t offset, std::size_t count) const {
+    return {data + offset, count};
+  }
 };
 
 }  // namespace veilsum::common

@@ -110,9 +110,12 @@ class checked_lane {
     borrow = make(difference >> 63, 1, secret);
     return make(difference & digit_mask, digit_mask, secret);
   }
+  // The contract: t < 2p, which its bound must show, and 2p fits a digit.
   static digit subtract_once(const column& t, digit p) {
+    const bool fits = p.bound <= digit_mask / 2 && t.low.bound < 2 * p.bound && t.high.bound == 0;
+    faults.overflows += fits ? 0 : 1;
     const std::uint64_t difference = t.low.value - p.value;
-    return make(difference < t.low.value ? difference : t.low.value, digit_mask,
+    return make(difference < t.low.value ? difference : t.low.value, p.bound,
                 t.low.secret || p.secret);
   }
 

@@ -54,7 +54,7 @@ void prime_field::multiply(view<word> r, view<const word> a, view<const word> b)
   }
 }
 
-void prime_field::power(view<word> r, view<const word> a, word exponent) const {
+void prime_field::power_vartime(view<word> r, view<const word> a, word exponent) const {
   secret_words base(a.begin(), a.end());
   std::fill(r.begin(), r.end(), word{1});
   for (word rest = exponent; rest != 0; rest >>= 1) {

@@ -17,8 +17,8 @@ class prime_field {
   void add(view<word> r, view<const word> a, view<const word> b) const;
   void subtract(view<word> r, view<const word> a, view<const word> b) const;
   void multiply(view<word> r, view<const word> a, view<const word> b) const;
-  // The exponent is public.
-  void power(view<word> r, view<const word> a, word exponent) const;
+  // Time depends on the exponent, which is public, not on a.
+  void power_vartime(view<word> r, view<const word> a, word exponent) const;
 
   // out (rows x columns) = weights (rows x terms) * values (terms x columns), row-major.
   void matmul(view<word> out, view<const word> weights, std::size_t rows, std::size_t terms,

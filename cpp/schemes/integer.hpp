@@ -1,4 +1,5 @@
-// Integers as little-endian 64-bit words. Every function here runs in time that depends on sizes only.
+// Integers as little-endian 64-bit words. Time depends on
+// sizes only, but for the functions that end in _vartime.
 #pragma once
 
 #include <cstddef>

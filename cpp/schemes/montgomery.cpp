@@ -1,5 +1,8 @@
 #include "schemes/montgomery.hpp"
 
+#include <algorithm>
+#include <stdexcept>
+
 namespace veilsum::schemes {
 namespace {
 
@@ -12,28 +15,35 @@ std::size_t digits_for(const kernels::table& kernel, std::size_t bits) {
   return (digits + kernel.tile - 1) / kernel.tile * kernel.tile;
 }
 
+// Looks at the public length alone: the modulus may be secret.
+view<const word> checked(view<const word> m) {
+  if (m.size == 0 || m.size > montgomery_modulus::maximum_words)
+    throw std::invalid_argument("a modulus must have from 1 to 256 words of 64 bits");
+  return m;
+}
+
 }  // namespace
 
 montgomery_modulus::montgomery_modulus(const kernels::table& kernel, view<const word> m)
     : kernel_(&kernel),
-      words_(m.begin(), m.end()),
+      words_(checked(m).begin(), m.end()),
       digits_(digits_for(kernel, 64 * m.size)),
       lanes_(block_size()),
       inverse_(kernel.lanes),
       one_(block_size()),
-      square_(block_size()),
-      cube_(block_size()),
+      radix_squared_(block_size()),
+      radix_cubed_(block_size()),
       unit_(block_size()) {
   const word inverse = extract_bits(secret_words{negative_inverse(m[0])}, 0, kernel.digit_bits);
   for (word& lane : inverse_) lane = inverse;
   set_all_lanes(lanes_.data(), m);
   const std::size_t bits = digits_ * kernel.digit_bits;
   set_all_lanes(one_.data(), power_of_two(bits, m));
-  set_all_lanes(square_.data(), power_of_two(2 * bits, m));
+  set_all_lanes(radix_squared_.data(), power_of_two(2 * bits, m));
   set_all_lanes(unit_.data(), secret_words{1});
   secret_words scratch(scratch_size());
-  multiply(cube_.data(), square_.data(), square_.data(), scratch.data());
-  reduce(cube_.data(), cube_.data());
+  multiply(radix_cubed_.data(), radix_squared_.data(), radix_squared_.data(), scratch.data());
+  reduce(radix_cubed_.data(), radix_cubed_.data());
 }
 
 void montgomery_modulus::set_lane(word* block, std::size_t lane, view<const word> a) const {
@@ -65,6 +75,10 @@ void montgomery_modulus::multiply(word* r, const word* a, const word* b, word* s
   kernel_->multiply(r, a, b, &m, scratch);
 }
 
+void montgomery_modulus::enter(word* r, const word* a, word* scratch) const {
+  multiply(r, a, radix_squared_.data(), scratch);
+}
+
 void montgomery_modulus::leave(word* r, const word* a, word* scratch) const {
   multiply(r, a, unit_.data(), scratch);
   reduce(r, r);
@@ -75,10 +89,16 @@ void montgomery_modulus::reduce(word* r, const word* a) const {
   kernel_->reduce(r, a, &m);
 }
 
-void write_windows(word* out, std::size_t stride, view<const word> exponent,
-                   std::size_t window_count, std::size_t window_bits) {
-  for (std::size_t i = 0; i < window_count; ++i)
-    out[i * stride] = extract_bits(exponent, i * window_bits, window_bits);
+std::size_t window_count(std::size_t bits, std::size_t window_bits) {
+  return std::max<std::size_t>(1, (bits + window_bits - 1) / window_bits);
+}
+
+void write_windows(word* out, std::size_t stride, view<const word> exponent, std::size_t count,
+                   std::size_t window_bits, window_order order) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t place = order == window_order::least_significant_first ? i : count - 1 - i;
+    out[place * stride] = extract_bits(exponent, i * window_bits, window_bits);
+  }
 }
 
 }  // namespace veilsum::schemes

@@ -10,7 +10,11 @@ namespace veilsum::schemes {
 // A "block" is one number a lane: block_size() words.
 class montgomery_modulus {
  public:
-  // m: odd, above 1.
+  // The lanes' lazy carries are proven up to here (tests/cpp/test_checked_lanes.cpp): 16384 bits, the
+  // square of the longest modulus.
+  static constexpr std::size_t maximum_words = 256;
+
+  // m: odd, above 1; throws std::invalid_argument where it has none or more than maximum_words words.
   montgomery_modulus(const kernels::table& kernel, view<const word> m);
 
   const kernels::table& kernel() const { return *kernel_; }
@@ -21,8 +25,8 @@ class montgomery_modulus {
 
   // R mod m, R^2 mod m and R^3 mod m, each as a block with equal lanes.
   const word* one() const { return one_.data(); }
-  const word* square() const { return square_.data(); }
-  const word* cube() const { return cube_.data(); }
+  const word* radix_squared() const { return radix_squared_.data(); }
+  const word* radix_cubed() const { return radix_cubed_.data(); }
 
   // Sizes of scratch for the kernel's functions, in words.
   std::size_t scratch_size() const { return 2 * block_size(); }
@@ -37,6 +41,8 @@ class montgomery_modulus {
   void set_all_lanes(word* block, view<const word> a) const;
 
   void multiply(word* r, const word* a, const word* b, word* scratch) const;
+  // r = a R: enters Montgomery form (a below R).
+  void enter(word* r, const word* a, word* scratch) const;
   // r = a / R, canonical: leaves Montgomery form.
   void leave(word* r, const word* a, word* scratch) const;
   void reduce(word* r, const word* a) const;
@@ -46,11 +52,17 @@ class montgomery_modulus {
   const kernels::table* kernel_;
   secret_words words_;
   std::size_t digits_;
-  secret_words lanes_, inverse_, one_, square_, cube_, unit_;
+  secret_words lanes_, inverse_, one_, radix_squared_, radix_cubed_, unit_;
 };
 
-// The exponent windows of one number, least significant first: window i at out[i * stride].
-void write_windows(word* out, std::size_t stride, view<const word> exponent,
-                   std::size_t window_count, std::size_t window_bits);
+// Fixed windows that cover `bits` bits, at least one.
+std::size_t window_count(std::size_t bits, std::size_t window_bits);
+
+enum class window_order { least_significant_first, most_significant_first };
+
+// The windows of one lane's exponent, `stride` words apart: the kernel's power takes the most
+// significant first; fixed_base takes the order of its table.
+void write_windows(word* out, std::size_t stride, view<const word> exponent, std::size_t count,
+                   std::size_t window_bits, window_order order);
 
 }  // namespace veilsum::schemes

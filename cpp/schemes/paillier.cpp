@@ -14,10 +14,6 @@ constexpr std::size_t scalar_window_bits = 4;
 // Blocks that share one pass over the table of h_s, which is larger than the nearest caches.
 constexpr std::size_t blocks_together = 8;
 
-std::size_t windows_for(std::size_t bits, std::size_t window_bits) {
-  return std::max<std::size_t>(1, (bits + window_bits - 1) / window_bits);
-}
-
 secret_words squared(view<const word> a) {
   secret_words r(2 * a.size);
   multiply_words(r, a, a);
@@ -53,7 +49,7 @@ paillier_public_key::paillier_public_key(const kernels::table& kernel, view<cons
     : n_(n.begin(), n.end()),
       n_squared_(kernel, squared(n)),
       exponent_bits_(exponent_bits),
-      window_count_(windows_for(exponent_bits, encryption_window_bits)) {
+      window_count_(window_count(exponent_bits, encryption_window_bits)) {
   make_entries(h_s);
 }
 
@@ -64,7 +60,7 @@ void paillier_public_key::make_entries(view<const word> h_s) {
   secret_words base(n_squared_.block_size()), entry(n_squared_.block_size());
   entries_.assign(window_count_ * digits * entry_count, 0);
   n_squared_.set_all_lanes(chain.data(), h_s);
-  n_squared_.multiply(chain.data(), chain.data(), n_squared_.square(), scratch.data());
+  n_squared_.enter(chain.data(), chain.data(), scratch.data());
 
   for (std::size_t first = 0; first < window_count_; first += lanes) {
     const std::size_t used = std::min(lanes, window_count_ - first);
@@ -81,7 +77,7 @@ void paillier_public_key::make_entries(view<const word> h_s) {
       if (first == 0) {
         // One more factor R in the first window makes up for the one that the message's product divides by.
         secret_words extra(entry.size());
-        n_squared_.multiply(extra.data(), entry.data(), n_squared_.square(), scratch.data());
+        n_squared_.enter(extra.data(), entry.data(), scratch.data());
         n_squared_.reduce(extra.data(), extra.data());
         for (std::size_t d = 0; d < digits; ++d) stored[d * lanes] = extra[d * lanes];
       }
@@ -109,7 +105,7 @@ void paillier_public_key::message_block(word* block, const plaintexts& m, std::s
   secret_words factor(n_squared_.word_count());
   for (std::size_t l = 0; l < lanes; ++l) {
     if (first + l < m.count()) {
-      message_factor(factor, m.words.from((first + l) * m.limbs).first(m.limbs));
+      message_factor(factor, m.words.slice((first + l) * m.limbs, m.limbs));
       n_squared_.set_lane(block, l, factor);
     } else {
       n_squared_.set_lane(block, l, words{1});
@@ -136,7 +132,8 @@ cipher_vector paillier_public_key::encrypt(const plaintexts& m, view<const word>
           std::copy(given.begin(), given.end(), exponent.begin());
           if (exponent_bits_ % 64 != 0) exponent.back() &= (word{1} << (exponent_bits_ % 64)) - 1;
           write_windows(windows.data() + b * window_count_ * lanes + l, lanes, exponent,
-                        window_count_, encryption_window_bits);
+                        window_count_, encryption_window_bits,
+                        window_order::least_significant_first);
         }
       n_squared_.kernel().fixed_base(result.block(group), entries_.data(), windows.data(),
                                      window_count_, encryption_window_bits, blocks, &modulus,
@@ -157,7 +154,7 @@ cipher_vector paillier_public_key::encode(const plaintexts& m, std::size_t threa
     secret_words scratch(n_squared_.scratch_size());
     for (std::size_t b = begin; b < end; ++b) {
       message_block(result.block(b), m, b * result.lanes());
-      n_squared_.multiply(result.block(b), result.block(b), n_squared_.square(), scratch.data());
+      n_squared_.enter(result.block(b), result.block(b), scratch.data());
     }
   });
   return result;
@@ -185,19 +182,18 @@ cipher_vector cipher_vector::multiply(const cipher_vector& other, std::size_t th
 cipher_vector cipher_vector::power(view<const word> exponents, std::size_t limbs, std::size_t bits,
                                    std::size_t threads) const {
   cipher_vector result(*m_, count_);
-  const std::size_t window_count = windows_for(bits, scalar_window_bits);
+  const std::size_t count = window_count(bits, scalar_window_bits);
   const kernels::modulus modulus = m_->lane_view();
   parallel_for(blocks(), 1, threads, [&](std::size_t begin, std::size_t end) {
     secret_words scratch(m_->power_scratch_size(scalar_window_bits));
-    secret_words windows(window_count * lanes());
+    secret_words windows(count * lanes());
     for (std::size_t b = begin; b < end; ++b) {
       std::fill(windows.begin(), windows.end(), 0);
       for (std::size_t l = 0; l < lanes() && b * lanes() + l < count_; ++l)
-        for (std::size_t i = 0; i < window_count; ++i)
-          windows[(window_count - 1 - i) * lanes() + l] =
-              extract_bits(exponents.from((b * lanes() + l) * limbs).first(limbs),
-                           i * scalar_window_bits, scalar_window_bits);
-      m_->kernel().power(result.block(b), block(b), m_->one(), windows.data(), window_count,
+        write_windows(windows.data() + l, lanes(),
+                      exponents.slice((b * lanes() + l) * limbs, limbs), count, scalar_window_bits,
+                      window_order::most_significant_first);
+      m_->kernel().power(result.block(b), block(b), m_->one(), windows.data(), count,
                          scalar_window_bits, &modulus, scratch.data());
     }
   });
@@ -243,8 +239,7 @@ words cipher_vector::lane_products() const {
   m_->leave(all.data(), all.data(), scratch.data());
   words rows(lanes() * m_->word_count());
   for (std::size_t l = 0; l < lanes(); ++l)
-    m_->get_lane(view<word>(rows).from(l * m_->word_count()).first(m_->word_count()), all.data(),
-                 l);
+    m_->get_lane(view<word>(rows).slice(l * m_->word_count(), m_->word_count()), all.data(), l);
   return rows;
 }
 
@@ -258,9 +253,8 @@ cipher_vector cipher_vector::invert(view<const word> lane_inverses) const {
     m_->multiply(running.data(), running.data(), block(b), scratch.data());
   }
   for (std::size_t l = 0; l < lanes(); ++l)
-    m_->set_lane(inverse.data(), l,
-                 lane_inverses.from(l * m_->word_count()).first(m_->word_count()));
-  m_->multiply(inverse.data(), inverse.data(), m_->square(), scratch.data());
+    m_->set_lane(inverse.data(), l, lane_inverses.slice(l * m_->word_count(), m_->word_count()));
+  m_->enter(inverse.data(), inverse.data(), scratch.data());
   for (std::size_t b = blocks(); b-- > 0;) {
     m_->multiply(result.block(b), inverse.data(), before.block(b), scratch.data());
     m_->multiply(inverse.data(), inverse.data(), block(b), scratch.data());
@@ -280,10 +274,10 @@ void cipher_vector::to_words(view<word> rows, std::size_t threads) const {
   });
 }
 
-bool cipher_vector::in_range(const montgomery_modulus& n_squared, view<const word> rows) {
+bool cipher_vector::in_range_vartime(const montgomery_modulus& n_squared, view<const word> rows) {
   const std::size_t width = n_squared.word_count();
   for (std::size_t i = 0; i < rows.size; i += width) {
-    const view<const word> row = rows.from(i).first(width);
+    const view<const word> row = rows.slice(i, width);
     if (bit_length_vartime(row) == 0 || less_mask(row, n_squared.value()) == 0) return false;
   }
   return true;
@@ -300,11 +294,11 @@ cipher_vector cipher_vector::from_words(const montgomery_modulus& n_squared, vie
       for (std::size_t l = 0; l < result.lanes(); ++l) {
         const std::size_t i = b * result.lanes() + l;
         if (i < result.size())
-          n_squared.set_lane(x, l, rows.from(i * width).first(width));
+          n_squared.set_lane(x, l, rows.slice(i * width, width));
         else
           n_squared.set_lane(x, l, words{1});
       }
-      n_squared.multiply(x, x, n_squared.square(), scratch.data());
+      n_squared.enter(x, x, scratch.data());
     }
   });
   return result;
@@ -321,14 +315,13 @@ paillier_private_key::half::half(const kernels::table& kernel, view<const word> 
       h_block_(modulus_.block_size()) {
   secret_words scratch(modulus_.scratch_size()), exponent(prime.size);
   modulus_.set_all_lanes(h_block_.data(), h);
-  modulus_.multiply(h_block_.data(), h_block_.data(), modulus_.square(), scratch.data());
+  modulus_.enter(h_block_.data(), h_block_.data(), scratch.data());
   subtract_words(exponent, prime, words{1});
-  const std::size_t count = windows_for(64 * prime.size, decryption_window_bits);
+  const std::size_t count = window_count(64 * prime.size, decryption_window_bits);
   windows_.resize(count * kernel.lanes);
-  for (std::size_t i = 0; i < count; ++i)
-    for (std::size_t l = 0; l < kernel.lanes; ++l)
-      windows_[(count - 1 - i) * kernel.lanes + l] =
-          extract_bits(exponent, i * decryption_window_bits, decryption_window_bits);
+  for (std::size_t l = 0; l < kernel.lanes; ++l)
+    write_windows(windows_.data() + l, kernel.lanes, exponent, count, decryption_window_bits,
+                  window_order::most_significant_first);
 }
 
 void paillier_private_key::half::decrypt(word* rows, const word* ciphertexts,
@@ -340,8 +333,8 @@ void paillier_private_key::half::decrypt(word* rows, const word* ciphertexts,
   // c = low + high R, so c R = low R^2 / R + high R^3 / R.
   std::copy_n(ciphertexts, size, low.begin());
   std::copy_n(ciphertexts + size, std::min(size, n_squared.block_size() - size), high.begin());
-  squared_.multiply(low.data(), low.data(), squared_.square(), scratch.data());
-  squared_.multiply(high.data(), high.data(), squared_.cube(), scratch.data());
+  squared_.enter(low.data(), low.data(), scratch.data());
+  squared_.multiply(high.data(), high.data(), squared_.radix_cubed(), scratch.data());
   squared_.kernel().add(low.data(), low.data(), high.data(), squared_.digit_count());
   const kernels::modulus m = squared_.lane_view();
   squared_.kernel().power(x.data(), low.data(), squared_.one(), windows_.data(),
@@ -376,8 +369,7 @@ paillier_private_key::paillier_private_key(const kernels::table& kernel, view<co
     half_n_[i] = n_[i] >> 1 | (i + 1 < n_.size() ? n_[i + 1] << 63 : 0);
   secret_words scratch(p_.modulus_.scratch_size());
   p_.modulus_.set_all_lanes(q_inverse_block_.data(), q_inverse);
-  p_.modulus_.multiply(q_inverse_block_.data(), q_inverse_block_.data(), p_.modulus_.square(),
-                       scratch.data());
+  p_.modulus_.enter(q_inverse_block_.data(), q_inverse_block_.data(), scratch.data());
 }
 
 word paillier_private_key::combine(view<word> row, view<const word> limit, view<const word> m_p,
@@ -419,9 +411,9 @@ word paillier_private_key::decrypt(view<word> rows, std::size_t limbs, view<cons
       p_.decrypt(m_p.data(), c.data(), n_squared);
       q_.decrypt(m_q.data(), c.data(), n_squared);
       for (std::size_t l = 0; l < lanes && b * lanes + l < ciphertexts.size(); ++l)
-        exceeds[b] |= combine(rows.from((b * lanes + l) * limbs).first(limbs), limit,
-                              view<const word>(m_p).from(l * size).first(size),
-                              view<const word>(m_q).from(l * size).first(size), scratch.data());
+        exceeds[b] |= combine(rows.slice((b * lanes + l) * limbs, limbs), limit,
+                              view<const word>(m_p).slice(l * size, size),
+                              view<const word>(m_q).slice(l * size, size), scratch.data());
     }
   });
   word any = 0;

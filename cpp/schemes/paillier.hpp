@@ -76,9 +76,9 @@ class cipher_vector {
   words lane_products() const;
   cipher_vector invert(view<const word> lane_inverses) const;
 
-  // Canonical ciphertexts, rows of words, and back; from_words takes rows that in_range accepts.
-  static bool in_range(const montgomery_modulus& n_squared,
-                       view<const word> rows);  // 0 < row < n^2
+  // Canonical ciphertexts, rows of words, and back; from_words takes rows that in_range_vartime accepts.
+  static bool in_range_vartime(const montgomery_modulus& n_squared,
+                               view<const word> rows);  // 0 < row < n^2
   void to_words(view<word> rows, std::size_t threads) const;
   static cipher_vector from_words(const montgomery_modulus& n_squared, view<const word> rows,
                                   std::size_t threads);

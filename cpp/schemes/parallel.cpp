@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -10,7 +9,8 @@ namespace veilsum::schemes {
 
 void parallel_for(std::size_t count, std::size_t grain, std::size_t threads,
                   const std::function<void(std::size_t, std::size_t)>& work) {
-  if (threads == 0) threads = std::max(1u, std::thread::hardware_concurrency());
+  const std::size_t processors = std::max(1u, std::thread::hardware_concurrency());
+  threads = threads == 0 ? processors : std::min(threads, processors);
   const std::size_t grains = (count + grain - 1) / grain;
   threads = std::min(threads, grains);
   if (threads <= 1) {
@@ -27,11 +27,11 @@ void parallel_for(std::size_t count, std::size_t grain, std::size_t threads,
       failures[t] = std::current_exception();
     }
   };
-  // Where the system gives no further thread, the rest runs here.
+  // Where the system gives no further thread, or no memory for one, the rest runs here.
   std::size_t started = 1;
   try {
     for (; started < threads; ++started) workers.emplace_back(run, started);
-  } catch (const std::system_error&) {
+  } catch (...) {
   }
   run(0);
   for (std::size_t t = started; t < threads; ++t) run(t);

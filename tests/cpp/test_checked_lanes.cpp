@@ -76,7 +76,7 @@ secret_words square_by_portable_kernel(const secret_words& a, const secret_words
   const schemes::montgomery_modulus modulus(kernels::portable, m);
   secret_words x(modulus.block_size()), scratch(modulus.scratch_size()), r(m.size());
   modulus.set_lane(x.data(), 0, a);
-  modulus.multiply(x.data(), x.data(), modulus.square(), scratch.data());
+  modulus.multiply(x.data(), x.data(), modulus.radix_squared(), scratch.data());
   modulus.multiply(x.data(), x.data(), x.data(), scratch.data());
   modulus.leave(x.data(), x.data(), scratch.data());
   modulus.get_lane(r, x.data(), 0);
@@ -171,6 +171,24 @@ void planted_unnormalised_factor_is_caught() {
   checked_lane::faults = {};
 }
 
+void planted_sum_that_is_not_reduced_is_caught() {
+  checked_lane::column t = checked_lane::zero_column();
+  const checked_lane::digit largest = checked_lane::make_secret(checked_lane::digit_mask);
+  for (int i = 0; i < 3000; ++i) checked_lane::multiply_add(t, largest, largest);
+  CHECK(checked_lane::faults.overflows == 0);
+  checked_lane::subtract_once(t, checked_lane::make_public((word{1} << 50) - 27));
+  CHECK(checked_lane::faults.overflows > 0);
+  checked_lane::faults = {};
+}
+
+void planted_prime_that_fills_the_digit_is_caught() {
+  checked_lane::column t = checked_lane::zero_column();
+  const word p = (word{1} << 52) - 47;
+  checked_lane::subtract_once(t, checked_lane::make_public(p, p));
+  CHECK(checked_lane::faults.overflows > 0);
+  checked_lane::faults = {};
+}
+
 // The final subtraction of textbook Montgomery, skipped where it is not needed: a timing leak.
 void planted_branch_on_a_carry_is_caught() {
   const subject s(2, 11);
@@ -202,6 +220,8 @@ int main() {
   field_sums_stay_within_64_bits_up_to_the_most_terms();
   planted_overflow_is_caught();
   planted_unnormalised_factor_is_caught();
+  planted_sum_that_is_not_reduced_is_caught();
+  planted_prime_that_fills_the_digit_is_caught();
   planted_branch_on_a_carry_is_caught();
   planted_secret_index_is_caught();
   return finish("test_checked_lanes");

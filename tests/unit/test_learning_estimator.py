@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 
+from veilsum import paillier, protocols
 from veilsum.learning import FederatedLinearRegression
 
 X = np.random.default_rng(0).normal(size=(30, 3))
@@ -171,3 +172,10 @@ def test_another_number_of_features_is_refused():
     model = regressor().fit(X, Y)
     with pytest.raises(ValueError, match=r"X has 2 features, but .* is expecting 3"):
         model.predict(X[:, :2])
+
+
+def test_an_estimator_with_a_key_of_its_own_is_cloned():
+    base = pytest.importorskip("sklearn.base")
+    aggregator = protocols.Paillier(keys=paillier.keygen(512, insecure=True))
+    copied = base.clone(FederatedLinearRegression(aggregator=aggregator))
+    assert copied.aggregator.public_key == aggregator.public_key

@@ -636,6 +636,12 @@ class TestTrivial:
         for position in range(20):
             assert (c * (np.arange(20) != position)).is_trivial()
 
+    @pytest.mark.parametrize("plain", [1, -5, 2**40])
+    def test_a_plaintext_without_randomness_is_trivial(self, keys: Keys, plain: int) -> None:
+        c = keys[0].encrypt([3])
+        assert (c - c + plain).is_trivial()
+        assert not (c + plain).is_trivial()
+
     def test_an_encryption_of_zero_is_not_trivial(self, keys: Keys) -> None:
         assert not keys[0].encrypt(np.zeros(50, int)).is_trivial()
         assert not keys[0].encrypt([]).is_trivial()
@@ -738,7 +744,7 @@ class TestBytes:
         for edge in (1, 2, 2**64 + 1, pub.n - 1, pub.n + 1, pub.n**2 - 1):
             read = CipherArray.from_bytes(replaced(pub, position, edge), pub)
             assert ciphertexts(read)[position] == edge
-            assert read.is_trivial() == (edge == 1)
+            assert read.is_trivial() == (edge % pub.n == 1)
 
     def test_a_limit_exactly_at_the_key_is_accepted(self, keys: Keys) -> None:
         pub, _ = keys
@@ -769,6 +775,14 @@ def replaced(pub: PublicKey, position: int, number: int) -> bytes:
     start = len(data) - (20 - position) * width
     data[start : start + width] = number.to_bytes(width, "little")
     return bytes(data)
+
+
+@pytest.mark.parametrize("name", ["limit", "scale", "shape", "vector", "public_key", "other"])
+def test_nobody_can_assign_to_the_budget_or_another_attribute(
+    matrix: CipherArray, name: str
+) -> None:
+    with pytest.raises(AttributeError, match=f"{name}: an array of ciphertexts does not change"):
+        setattr(matrix, name, getattr(matrix, name, 0))
 
 
 def test_repr_shows_the_shape_and_no_number(matrix: CipherArray) -> None:

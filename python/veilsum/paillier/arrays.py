@@ -25,10 +25,10 @@ from veilsum.paillier.limbs import (
     exact_array,
     from_words,
     signed_limbs,
-    thread_count,
     to_rows,
     to_words,
 )
+from veilsum.threads import thread_count
 from veilsum.wire import MAX_ELEMENTS, Kind, Reader, Writer
 
 if TYPE_CHECKING:
@@ -62,6 +62,12 @@ class CipherArray:
     """
 
     __slots__ = ("limit", "public_key", "scale", "shape", "vector")
+    public_key: "PublicKey"
+    vector: _core.CipherVector
+    shape: tuple[int, ...]
+    scale: int
+    limit: int
+
     __array_ufunc__ = None  # NumPy leaves the operators to us
 
     def __init__(
@@ -73,11 +79,18 @@ class CipherArray:
         scale: int,
         limit: int,
     ) -> None:
-        self.public_key = public_key
-        self.vector = vector
-        self.shape = shape
-        self.scale = scale
-        self.limit = limit
+        # The budget holds only as long as nobody can assign to it.
+        for name, value in (
+            ("public_key", public_key),
+            ("vector", vector),
+            ("shape", shape),
+            ("scale", scale),
+            ("limit", limit),
+        ):
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{name}: an array of ciphertexts does not change; make another one")
 
     # ---- Shape
 
@@ -171,29 +184,30 @@ class CipherArray:
         rest = [a for a in range(self.ndim) if a not in summed]
         columns = math.prod(self.shape[a] for a in summed)
         rows = indices.transpose(*rest, *summed).reshape(math.prod(kept), columns)
-        return self._take(rows)._sum_rows().reshape(kept)
+        limit = self._require_limit(self.limit * max(rows.shape[1], 1))
+        return self._take(rows)._row_sums(limit).reshape(kept)
 
-    def _sum_rows(self) -> Self:
-        """Add up the second of two axes by a tree, every level in full lanes."""
+    def _row_sums(self, limit: int) -> Self:
+        """Add up the second of two axes by a tree, every level in full lanes.
+
+        The caller has checked the limit of the sums.
+        """
         rows, columns = self.shape
-        limit = self._require_limit(self.limit * max(columns, 1))
         if columns == 0:
-            return self._encode(np.zeros(rows, np.int64), limit=0)._with_limit(limit)
+            zeros = self._encode(np.zeros(rows, np.int64), limit=0)
+            return self._with(zeros.vector, shape=(rows,), limit=limit)
         level = self
         while level.shape[1] > 1:
             half = level.shape[1] // 2
             left, right = level[:, :half], level[:, half : 2 * half]
             pairs = self._with(left.vector.multiply(right.vector, _ALL_CORES), shape=(rows, half))
             level = pairs if level.shape[1] % 2 == 0 else pairs._beside(level[:, 2 * half :])
-        return level.reshape(rows)._with_limit(limit)
+        return self._with(level.vector, shape=(rows,), limit=limit)
 
     def _beside(self, other: Self) -> Self:
         """Join two arrays of as many rows, along the second axis."""
         joined = self._with(self.vector.append(other.vector), shape=(self.size + other.size,))
         return joined._take(np.hstack([self._indices(), self.size + other._indices()]))
-
-    def _with_limit(self, limit: int) -> Self:
-        return self._with(self.vector, limit=limit)
 
     # ---- Products
 
@@ -261,13 +275,9 @@ class CipherArray:
         scale = self._require_scale(self.scale * weight_scale)
         joined = rows[:, :0]
         for column in weights.T:
-            joined = joined._beside(rows._weighted_sums(column).reshape(len(rows), 1))
+            weighed = rows._with(rows._power(np.broadcast_to(column, rows.shape)))
+            joined = joined._beside(weighed._row_sums(limit).reshape(len(rows), 1))
         return self._with(joined.vector, shape=shape, scale=scale, limit=limit)
-
-    def _weighted_sums(self, weights: NDArray[Any]) -> Self:
-        """Weigh and add up each row; the caller has checked the budget and sets the limit."""
-        weighed = self._with(self._power(np.broadcast_to(weights, self.shape)), limit=0)
-        return weighed._sum_rows()
 
     def _power(self, weights: NDArray[Any]) -> _core.CipherVector:
         """Raise each ciphertext to its weight, in time that depends on the largest weight only."""
@@ -296,12 +306,12 @@ class CipherArray:
         return self._with(self.vector.multiply(zeros, thread_count(threads)))
 
     def is_trivial(self) -> bool:
-        """Tell whether a ciphertext equals 1, the encryption of 0 that anyone recognises.
+        """Tell whether a ciphertext lacks randomness, so that anyone reads its plaintext m.
 
-        Protocols refuse such ciphertexts.
+        Such a ciphertext is ``1 + m n``. Protocols refuse them.
         """
         rows = self.vector.to_words(_ALL_CORES)
-        return bool(((rows[:, 0] == 1) & ~rows[:, 1:].any(axis=1)).any())
+        return any(from_words(row) % self.public_key.n == 1 for row in rows)
 
     def to_bytes(self) -> bytes:
         """Write the ciphertexts with their shape, scale and limit, and the key's fingerprint."""

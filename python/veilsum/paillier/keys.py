@@ -13,6 +13,7 @@ p, q, h, each an integer.
 
 import functools
 import hashlib
+import operator
 import warnings
 from typing import Any, NoReturn, Self
 
@@ -33,10 +34,10 @@ from veilsum.paillier.limbs import (
     exact_array,
     from_rows,
     signed_limbs,
-    thread_count,
     to_rows,
     to_words,
 )
+from veilsum.threads import thread_count
 from veilsum.wire import Kind, Reader, Writer, length_prefixed
 
 __all__ = ["PrivateKey", "PublicKey", "keygen"]
@@ -80,18 +81,19 @@ class PublicKey:
     n: int
     h: int
     fingerprint: bytes
+    _core_key: "_core.PaillierPublicKey | None"
 
     def __init__(self, n: int, h: int, *, insecure: bool = False) -> None:
+        n, h = operator.index(n), operator.index(h)
         _check_length(n)
         _check_strength(n, insecure=insecure)
         _check_modulus(n)
         _check_base(n, h)
-        self.n = n
-        self.h = h
-        self.fingerprint = hashlib.sha256(
-            length_prefixed(b"veilsum/v1 paillier public key", _magnitude(n), _magnitude(h))
-        ).digest()
-        self._core_key: _core.PaillierPublicKey | None = None
+        numbers = length_prefixed(b"veilsum/v1 paillier public key", _magnitude(n), _magnitude(h))
+        _set(self, n=n, h=h, fingerprint=hashlib.sha256(numbers).digest(), _core_key=None)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{name}: a key does not change; make another one")
 
     @property
     def bits(self) -> int:
@@ -112,7 +114,10 @@ class PublicKey:
         bound: float | None = None,
         threads: int | None = None,
     ) -> CipherArray:
-        """Encrypt an array, in time that does not depend on its values.
+        """Encrypt an array.
+
+        The compiled part runs in time that does not depend on the values; turning numbers into
+        integers before it, in NumPy and Python, does not promise that.
 
         Parameters
         ----------
@@ -156,12 +161,13 @@ class PublicKey:
         words = self._core.exponent_words
         exponents = randomness.random_bytes(8 * words * integers.size)
         rows = to_rows(integers, signed_limbs(limit))
-        vector = self._core.encrypt(
-            rows, exponents.view(np.uint64).reshape(integers.size, words), workers
-        )
-        randomness.wipe(exponents)
-        randomness.wipe(rows)
-        return vector
+        try:
+            return self._core.encrypt(
+                rows, exponents.view(np.uint64).reshape(integers.size, words), workers
+            )
+        finally:
+            randomness.wipe(exponents)
+            randomness.wipe(rows)
 
     def _require_capacity(self, limit: int) -> int:
         if limit > self.plaintext_limit:
@@ -177,9 +183,11 @@ class PublicKey:
             count = _word_count(self.n)
             n_squared = gmpy2.mpz(self.n) ** 2
             h_s = int(gmpy2.powmod(self.h, self.n, n_squared))
-            self._core_key = _core.PaillierPublicKey(
+            core = _core.PaillierPublicKey(
                 to_words(self.n, count), to_words(h_s, 2 * count), (self.bits + 1) // 2
             )
+            _set(self, _core_key=core)
+            return core
         return self._core_key
 
     def to_bytes(self) -> bytes:
@@ -244,25 +252,32 @@ class PrivateKey:
     __slots__ = ("_core_key", "_p", "_q", "public_key")
 
     public_key: PublicKey
+    _p: int
+    _q: int
+    _core_key: _core.PaillierPrivateKey
 
     def __init__(self, p: int, q: int, h: int, *, insecure: bool = False) -> None:
+        p, q = operator.index(p), operator.index(q)
         _check_length(p * q)
         _check_primes(p, q)
-        self.public_key = PublicKey(p * q, h, insecure=insecure)
-        self._p = p
-        self._q = q
-        count = _word_count(p)
-        parts = (
-            p,
-            q,
-            gmpy2.invert(-q, p),
-            gmpy2.invert(-p, q),
-            gmpy2.invert(q, p),
-        )
-        self._core_key = _core.PaillierPrivateKey(*(to_words(int(part), count) for part in parts))
+        public_key = PublicKey(p * q, h, insecure=insecure)
+        _set(self, public_key=public_key, _p=p, _q=q, _core_key=_core_private_key(p, q))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{name}: a key does not change; make another one")
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        # A key is one object: tools that copy their parameters need no second copy of a secret.
+        return self
 
     def decrypt(self, ciphertexts: CipherArray, *, threads: int | None = None) -> NDArray[Any]:
-        """Decrypt an array, in time that depends on sizes only.
+        """Decrypt an array.
+
+        The compiled part runs in time that depends on sizes and the limit only; turning integers
+        wider than 64 bits into floats after it, in Python, does not promise that.
 
         Parameters
         ----------
@@ -366,6 +381,7 @@ def keygen(bits: int = 3072, *, insecure: bool = False) -> tuple[PublicKey, Priv
     >>> priv.decrypt(pub.encrypt([1, -2]) + pub.encrypt([10, 20]))
     array([11, 18])
     """
+    bits = operator.index(bits)
     if bits % 64 != 0 or not _SMALLEST_BITS <= bits <= _LARGEST_BITS:
         raise InvalidKey(
             f"bits: got {bits}, expected a multiple of 64 from {_SMALLEST_BITS} to {_LARGEST_BITS}"
@@ -385,6 +401,22 @@ def keygen(bits: int = 3072, *, insecure: bool = False) -> tuple[PublicKey, Priv
         x = randomness.random_below(n)
     private = PrivateKey(p, q, -x * x % n, insecure=insecure)
     return private.public_key, private
+
+
+def _set(instance: object, **attributes: object) -> None:
+    """Give an object that refuses assignment its attributes."""
+    for name, value in attributes.items():
+        object.__setattr__(instance, name, value)
+
+
+def _core_private_key(p: int, q: int) -> _core.PaillierPrivateKey:
+    numbers = (p, q, gmpy2.invert(-q, p), gmpy2.invert(-p, q), gmpy2.invert(q, p))
+    rows = [to_words(int(number), _word_count(p)) for number in numbers]
+    try:
+        return _core.PaillierPrivateKey(*rows)
+    finally:
+        for row in rows:
+            randomness.wipe(row)
 
 
 def _restore_public_key(data: bytes, insecure: bool) -> PublicKey:
@@ -413,6 +445,7 @@ def _check_length(n: int) -> None:
     if n < 1:
         raise InvalidKey("n: it is not positive")
     bits = n.bit_length()
+    bits = operator.index(bits)
     if bits % 64 != 0 or not _SMALLEST_BITS <= bits <= _LARGEST_BITS:
         raise InvalidKey(
             f"n: got {bits} bits, expected a multiple of 64 from {_SECURE_BITS} to {_LARGEST_BITS}"
@@ -446,7 +479,8 @@ def _check_modulus(n: int) -> None:
         raise InvalidKey("n: it has a factor below 2**20")
     if gmpy2.is_power(n):
         raise InvalidKey("n: it is a perfect power")
-    if gmpy2.is_prime(n, _PRIMALITY_ROUNDS):
+    # What passes the first test is refused: a hostile prime is not worth the time of more rounds.
+    if gmpy2.is_prime(n, 1):
         raise InvalidKey("n: it is prime")
 
 

@@ -1,8 +1,4 @@
-"""What crosses into C++: integers as rows of 64-bit words, and how many threads work on them.
-
-The compiled functions print their arguments, secrets included, when one of them has a wrong type;
-so types are checked here.
-"""
+"""Integers as rows of 64-bit words, which is how they cross into C++."""
 
 from numbers import Integral
 from typing import Any
@@ -11,18 +7,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _SMALL = 1 << 63
-_ALL_CORES = 0
-
-
-def thread_count(threads: int | None) -> int:
-    """Read the argument `threads`; raises TypeError or ValueError unless it is None or from 1."""
-    if threads is None:
-        return _ALL_CORES
-    if isinstance(threads, bool) or not isinstance(threads, Integral):
-        raise TypeError(f"threads: got {type(threads).__name__}, expected int or None")
-    if threads < 1:
-        raise ValueError(f"threads: got {threads}, expected at least 1, or None for all cores")
-    return int(threads)
 
 
 def exact_array(values: ArrayLike) -> NDArray[Any]:
