@@ -14,15 +14,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from veilsum.errors import BudgetExceeded, DeserializationError
-from veilsum.wire import Reader, Writer
+from veilsum.errors import BudgetExceeded
 
-__all__ = ["Digits", "FixedPoint", "as_integers", "require_within"]
+__all__ = ["Digits", "FixedPoint", "as_integers", "exact_array", "require_within"]
 
 _INT64_LIMIT = 1 << 62
 _EXACT_FLOAT = 1 << 53
 _MAX_BITS = 1000  # of scales and limits, so that they are also finite floats
-_MAX_SUM_BITS = 4096
+_HALVES = float((1 << 27) + 1)  # splits the 53 bits of a float into two halves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,12 +142,20 @@ class FixedPoint:
         TypeError
             If `values` are not real numbers.
 
+        Notes
+        -----
+        Which way is taken depends on dtype, scale and `limit` alone. With a `limit` below 2**62
+        and a scale that is a power of two or at most 2**53, arrays of floats and of integers go
+        through NumPy, in a time that depends on nothing but their size. Otherwise, and for
+        objects, each value is worked on in Python: far slower, and in a time that depends on its
+        magnitude.
+
         Examples
         --------
         >>> FixedPoint.binary(0).quantise([0.5, 1.5, 2.5])
         array([0, 2, 2])
         """
-        array = np.asarray(values)
+        array = exact_array(values)
         if array.dtype.kind not in "biufO":
             raise TypeError(f"values: got dtype {array.dtype}, expected real numbers")
         if array.dtype.kind == "O":
@@ -158,13 +165,18 @@ class FixedPoint:
                 return self._quantise_floats(array.astype(np.float64))
         return self._quantise_integers(array)
 
-    def dequantise(self, integers: NDArray[Any]) -> NDArray[np.float64]:
+    def dequantise(
+        self, integers: NDArray[Any], *, limit: int | None = None
+    ) -> NDArray[np.float64]:
         """Divide by the scale, correctly rounded.
 
         Parameters
         ----------
         integers : NDArray
-            Of an integer dtype, or of Python integers; sums may exceed `limit`.
+            Of an integer dtype, or of Python integers; sums may exceed the limit of one value.
+        limit : int, optional
+            Public bound on the magnitude of every integer, at least 0. By default that of the
+            dtype, and none for Python integers.
 
         Returns
         -------
@@ -173,52 +185,45 @@ class FixedPoint:
 
         Raises
         ------
+        BudgetExceeded
+            If an integer is beyond `limit`.
         TypeError
-            If `integers` are not integers.
+            If `integers` are not integers, or `limit` is not one.
+        ValueError
+            If `limit` is negative.
         OverflowError
             If a result is beyond float64.
+
+        Notes
+        -----
+        Which way is taken depends on `limit` and scale alone. With a scale that is a power of two,
+        or with scale and `limit` both at most 2**53, an integer dtype goes through NumPy, in a time
+        that depends on nothing but its size. Otherwise each integer is divided in Python: far
+        slower, and in a time that depends on its magnitude.
 
         Examples
         --------
         >>> FixedPoint.decimal(2).dequantise(np.array([125, -1]))
         array([ 1.25, -0.01])
         """
-        array = np.asarray(integers)
+        array = exact_array(integers)
         _require_integers("integers", array)
-        if array.dtype.kind != "O" and self._divides_in_floats(array):
+        largest = _largest(array.dtype) if limit is None else _checked_limit(limit)
+        if limit is not None:
+            require_within("integers", array, limit)
+        if self._divides_in_floats(largest):
             return np.asarray(array.astype(np.float64) / float(self.scale))
         quotients = [int(unit) / self.scale for unit in array.flat]
         return np.array(quotients, np.float64).reshape(array.shape)
 
-    def write(self, writer: Writer) -> None:
-        """Append scale and bound to a message."""
-        writer.integer(self.scale)
-        writer.float64(self.bound)
-
-    @classmethod
-    def read(cls, reader: Reader) -> Self:
-        """Read what `write` wrote; raises DeserializationError when it is out of range."""
-        scale = reader.integer(max_bytes=_MAX_BITS // 8)
-        bound = reader.float64()
-        try:
-            return cls(scale=scale, bound=bound)
-        except ValueError as error:
-            raise DeserializationError(f"fixed point: {error}") from None
-
     def _quantise_floats(self, array: NDArray[np.float64]) -> NDArray[Any]:
         _refuse("values", ~(np.abs(array) <= self.bound), f"the bound {self.bound}")
-        units = array * float(self.scale)
-        whole = np.asarray(np.rint(units))
-        if self._wide:
-            rounded = self._integers(map(int, whole.flat), whole.shape)
-        else:
-            rounded = whole.astype(np.int64)
-        if not _is_power_of_two(self.scale):
-            # The product was rounded once already: a tie may not be one, a large one may be off.
-            unsure = (np.abs(units - whole) == 0.5) | (np.abs(units) >= _EXACT_FLOAT / 2)
-            unsure |= float(self.scale) != self.scale
-            rounded[unsure] = [self._round(value) for value in array[unsure]]
-        return rounded
+        binary = _is_power_of_two(self.scale)
+        if self._wide or not (binary or self.scale <= _EXACT_FLOAT):
+            return self._integers(map(self._round, array.flat), array.shape)
+        if binary:
+            return np.asarray(np.rint(array * float(self.scale))).astype(np.int64)
+        return _rounded_products(array, float(self.scale))
 
     def _quantise_integers(self, array: NDArray[Any]) -> NDArray[Any]:
         require_within("values", array, math.floor(self.bound))
@@ -244,11 +249,13 @@ class FixedPoint:
         numerator, denominator = exact.as_integer_ratio()
         return _divide(numerator * self.scale, denominator)
 
-    def _divides_in_floats(self, array: NDArray[Any]) -> bool:
-        """Whether numerators and scale are exact floats, so that one rounding happens."""
+    def _divides_in_floats(self, largest: int | None) -> bool:
+        """Whether magnitudes up to `largest` can be divided as floats with one rounding."""
+        if largest is None:
+            return False
         if _is_power_of_two(self.scale):
-            return True
-        return self.scale <= _EXACT_FLOAT and not bool(_beyond(array, _EXACT_FLOAT).any())
+            return largest.bit_length() <= _MAX_BITS
+        return max(self.scale, largest) <= _EXACT_FLOAT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -385,7 +392,7 @@ class Digits:
         array([[ 9],
                [-3]])
         """
-        array = np.asarray(integers)
+        array = exact_array(integers)
         _require_integers("integers", array)
         require_within("integers", array, self.limit)
         wide = self.limit >= _INT64_LIMIT
@@ -429,7 +436,7 @@ class Digits:
         >>> digits.join(np.array([[8, -1, 1]]))
         array([1000])
         """
-        array = np.asarray(digit_sums)
+        array = exact_array(digit_sums)
         _require_integers("digit_sums", array)
         if array.ndim == 0 or array.shape[-1] != self.count:
             raise ValueError(
@@ -444,33 +451,52 @@ class Digits:
             joined = (joined << self.width) + places[..., place]
         return np.asarray(joined)
 
-    def write(self, writer: Writer) -> None:
-        """Append the parameters to a message."""
-        writer.integer(self.limit)
-        writer.u64(self.summands)
-        writer.u32(self.width)
-        writer.u32(self.count)
 
-    @classmethod
-    def read(cls, reader: Reader) -> Self:
-        """Read what `write` wrote; raises DeserializationError when it is out of range."""
-        limit = reader.integer(max_bytes=_MAX_SUM_BITS // 8)
-        summands, width, count = reader.u64(), reader.u32(), reader.u32()
-        try:
-            return cls(limit=limit, summands=summands, width=width, count=count)
-        except ValueError as error:
-            raise DeserializationError(f"digits: {error}") from None
+def exact_array(values: ArrayLike) -> NDArray[Any]:
+    """Read numbers as ``numpy.asarray`` does, but keep every integer exact.
+
+    NumPy reads ``[1, 2**63]`` as floats, because it holds no dtype for both, and rounds.
+
+    Parameters
+    ----------
+    values : array_like
+        Numbers. In a list that also holds floats, integers are floats.
+
+    Returns
+    -------
+    NDArray
+        A list of integers that NumPy would read as floats is uint64 if that holds them all, else
+        Python integers (dtype object). An array of objects that are all integers is an array of
+        Python integers. All else, an empty list included, is as ``numpy.asarray`` reads it.
+
+    Examples
+    --------
+    >>> exact_array([1, 2**63 + 1])
+    array([                  1, 9223372036854775809], dtype=uint64)
+    >>> exact_array([-1, 2**63 + 1])
+    array([-1, 9223372036854775809], dtype=object)
+    """
+    array = np.asarray(values)
+    rounded = array.dtype.kind == "f" and not isinstance(values, np.ndarray | np.generic | float)
+    if not rounded and array.dtype.kind != "O":
+        return array
+    objects = np.asarray(values, object)
+    if objects.size == 0 or not all(isinstance(value, Integral) for value in objects.flat):
+        return array
+    integers = [int(value) for value in objects.flat]
+    fits = rounded and min(integers) >= 0 and max(integers) < 1 << 64
+    return np.array(integers, np.uint64 if fits else object).reshape(objects.shape)
 
 
 def as_integers(name: str, values: ArrayLike) -> NDArray[Any]:
-    """Read an array of integers; lists of Python integers stay exact.
+    """Read an array of integers of at most 64 bits, exactly.
 
     Parameters
     ----------
     name : str
         Of the argument, for the error.
     values : array_like
-        Of a boolean or integer dtype.
+        Of a boolean or integer dtype, or a list of Python integers.
 
     Returns
     -------
@@ -480,19 +506,16 @@ def as_integers(name: str, values: ArrayLike) -> NDArray[Any]:
     Raises
     ------
     TypeError
-        If `values` are of another dtype, or too wide for each.
+        If `values` are of another dtype, or no integer dtype holds them all.
 
     Examples
     --------
     >>> as_integers("residues", [1, 2**63])
     array([                  1, 9223372036854775808], dtype=uint64)
     """
-    array = np.asarray(values)
-    if array.dtype.kind == "f" and not isinstance(values, np.ndarray | np.generic | float):
-        # NumPy reads [] and [1, 2**63] as floats.
-        objects = np.asarray(values, object)
-        if all(isinstance(value, int) and 0 <= value < 1 << 64 for value in objects.flat):
-            return objects.astype(np.uint64)
+    array = exact_array(values)
+    if array.size == 0 and not isinstance(values, np.ndarray):
+        return array.astype(np.uint64)  # NumPy reads [] as floats
     if array.dtype.kind not in "biu":
         raise TypeError(
             f"{name}: got dtype {array.dtype}, expected integers of at most 64 bits; "
@@ -541,8 +564,55 @@ def _divide(numerator: int, denominator: int) -> int:
     return quotient + (2 * rest + (quotient & 1) > denominator)
 
 
+def _rounded_products(values: NDArray[np.float64], factor: float) -> NDArray[np.int64]:
+    """Multiply and round half to even, by the exact products; they are below 2**62.
+
+    A rounded product is on the same side of every half as the exact one, or on the half itself:
+    there the sign of its error decides. From 2**53 on it is even, and its error may be whole units.
+    """
+    products = values * factor
+    errors = _product_errors(values, factor, products)
+    nearest = np.rint(products)
+    rests = products - nearest
+    crosses = (np.abs(rests) == 0.5) & (rests * errors > 0)
+    steps = np.rint(errors) + crosses * np.sign(errors)
+    return np.asarray(nearest.astype(np.int64) + steps.astype(np.int64))
+
+
+def _product_errors(
+    values: NDArray[np.float64], factor: float, products: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Exact products minus rounded ones (Dekker, Numerische Mathematik 18, 1971)."""
+    high, low = _halves(values)
+    factor_high, factor_low = _halves(np.float64(factor))
+    cross = (high * factor_high - products) + high * factor_low + low * factor_high
+    return np.asarray(cross + low * factor_low)
+
+
+def _halves(numbers: Any) -> tuple[Any, Any]:
+    """Split floats into sums of two floats of half as many bits."""
+    spread = numbers * _HALVES
+    high = spread - (spread - numbers)
+    return high, numbers - high
+
+
 def _is_power_of_two(n: int) -> bool:
     return n & (n - 1) == 0
+
+
+def _largest(dtype: np.dtype[Any]) -> int | None:
+    """Bound the magnitudes that an integer dtype holds; None when there is no bound."""
+    if dtype.kind == "O":
+        return None
+    return 1 if dtype.kind == "b" else max(-int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+
+
+def _checked_limit(limit: int) -> int:
+    if isinstance(limit, bool) or not isinstance(limit, Integral):
+        raise TypeError(f"limit: got {type(limit).__name__}, expected int")
+    if limit < 0:
+        raise ValueError(f"limit: got {limit}, expected at least 0")
+    return int(limit)
 
 
 def _require_integers(name: str, array: NDArray[Any]) -> None:

@@ -8,6 +8,7 @@ wider payloads; both have a radix-2 number-theoretic transform (2-adicity 24 and
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import gmpy2
@@ -17,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from veilsum import _core
 from veilsum.encoding import as_integers, require_within
 from veilsum.randomness import random_residues
+from veilsum.threads import thread_count
 
 __all__ = ["GOLDILOCKS", "P50", "PrimeField", "kernel_info"]
 
@@ -172,17 +174,16 @@ class PrimeField:
         Raises
         ------
         TypeError, ValueError
-            As for `add`, and if `exponent` is out of range.
+            As for `add`, and if `exponent` is no integer or out of range.
 
         Examples
         --------
         >>> PrimeField(13).power([2, 3], 3)
         array([8, 1], dtype=uint64)
         """
-        if not 0 <= exponent < 1 << 64:
-            raise ValueError("exponent: got an integer out of range, expected 0 to 2**64 - 1")
+        times = _public_exponent(exponent)
         residues = self._checked("a", a)
-        powers = _core.field_power(self.modulus, residues.reshape(-1), exponent)
+        powers = _core.field_power(self.modulus, residues.reshape(-1), times)
         return powers.reshape(residues.shape)
 
     def inverse(self, a: ArrayLike) -> NDArray[np.uint64]:
@@ -228,7 +229,7 @@ class PrimeField:
         values : array_like of uint64
             Shape ``(c, ...)``.
         threads : int, optional
-            At least 1; None means all cores.
+            From 1 to 1024; None means all cores.
 
         Returns
         -------
@@ -246,6 +247,7 @@ class PrimeField:
         array([[1],
                [6]], dtype=uint64)
         """
+        workers = thread_count(threads)
         left = self._checked("weights", weights)
         right = self._checked("values", values)
         if left.ndim != 2 or right.ndim == 0 or left.shape[1] != right.shape[0]:
@@ -253,10 +255,8 @@ class PrimeField:
                 f"weights, values: got shapes {left.shape} and {right.shape}, "
                 "expected (r, c) and (c, ...)"
             )
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads: got {threads}, expected at least 1, or None for all cores")
         rows = right.reshape(right.shape[0], math.prod(right.shape[1:]))
-        product = _core.field_matmul(self.modulus, left, rows, threads or 0)
+        product = _core.field_matmul(self.modulus, left, rows, workers)
         return product.reshape(left.shape[0], *right.shape[1:])
 
     def residues(self, integers: ArrayLike) -> NDArray[np.uint64]:
@@ -361,11 +361,19 @@ class PrimeField:
         int
             How many are `modulus` or more.
 
+        Raises
+        ------
+        TypeError
+            If `values` is not such an array.
+
         Examples
         --------
         >>> PrimeField(13).count_outside(np.array([12, 13, 14], np.uint64))
         2
         """
+        if not isinstance(values, np.ndarray) or values.dtype != np.uint64:
+            got = getattr(values, "dtype", type(values).__name__)
+            raise TypeError(f"values: got {got}, expected an array of uint64")
         return _core.field_check(self.modulus, np.ascontiguousarray(values).reshape(-1))
 
     def _binary(self, operation: _Operation, a: ArrayLike, b: ArrayLike) -> NDArray[np.uint64]:
@@ -386,6 +394,15 @@ class PrimeField:
                 "signed integers enter a field by `residues`"
             )
         return residues
+
+
+def _public_exponent(exponent: int) -> int:
+    """Refuse what the core would refuse with a print of its arguments, the residues included."""
+    if isinstance(exponent, bool) or not isinstance(exponent, Integral):
+        raise TypeError(f"exponent: got {type(exponent).__name__}, expected int")
+    if not 0 <= exponent < 1 << 64:
+        raise ValueError("exponent: got an integer out of range, expected 0 to 2**64 - 1")
+    return int(exponent)
 
 
 P50 = PrimeField(1125899437080577)

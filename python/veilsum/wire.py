@@ -16,8 +16,8 @@ Layout, all integers little-endian::
     shape               u8 number of axes, u64 for each
     array               u8 dtype (1: uint8, 2: uint64, 3: int64), shape, elements in C order
 
-There is one encoding of each value, and a reader refuses every other. Lengths are compared with a
-cap and with what is left of the message before anything is allocated.
+Each value has one encoding, and a reader refuses every other; 0.0 and -0.0 are two values. Lengths
+are compared with a cap and with what is left of the message before anything is allocated.
 """
 
 import math

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from veilsum.encoding import Digits, FixedPoint, as_integers, require_within
-from veilsum.errors import BudgetExceeded, DeserializationError
-from veilsum.wire import Kind, Reader, Writer
+from veilsum.encoding import Digits, FixedPoint, as_integers, exact_array, require_within
+from veilsum.errors import BudgetExceeded
 
 
 def integers_of(array: Any) -> list[int]:
@@ -92,6 +91,38 @@ class TestFixedPoint:
         encoding = FixedPoint(scale=1, bound=2.0**60)
         assert encoding.quantise(np.array([2**53 + 1])).tolist() == [2**53 + 1]
 
+    @pytest.mark.parametrize("second", [2**63 + 1, 2**64 - 1, 2**64 + 1, 10**30 + 1])
+    @pytest.mark.parametrize("first", [1, -1])
+    def test_lists_of_integers_that_numpy_reads_as_floats_are_read_exactly(
+        self, first: int, second: int
+    ) -> None:
+        encoding = FixedPoint(scale=2, bound=2.0**100)
+        assert encoding.quantise([first, second]).tolist() == [2 * first, 2 * second]
+        exact = FixedPoint(scale=1, bound=1.0).dequantise([first, second])  # type: ignore[arg-type]
+        assert exact.tolist() == [float(first), float(second)]
+
+    @pytest.mark.parametrize(
+        "encoding",
+        [
+            FixedPoint.decimal(3, bound=2.0**51),
+            FixedPoint.decimal(15, bound=4000.0),
+            FixedPoint(scale=3, bound=2.0**60),
+            FixedPoint(scale=2**53 - 1, bound=500.0),
+        ],
+        ids=str,
+    )
+    def test_floats_at_a_scale_of_53_bits_are_rounded_without_python(
+        self, encoding: FixedPoint, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rng = np.random.default_rng(11)
+        halves = (rng.integers(-(2**51), 2**51, 900) + 0.5) / encoding.scale
+        small = halves[np.abs(halves) <= encoding.bound]
+        values = np.concatenate([small, rng.uniform(-encoding.bound, encoding.bound, 900)])
+        values = np.concatenate([values, np.nextafter(values, 0), [0.0, 5e-324]])
+        expected = [round(Fraction(float(value)) * encoding.scale) for value in values]
+        monkeypatch.delattr(FixedPoint, "_round")
+        assert encoding.quantise(values).tolist() == expected
+
     def test_objects_that_are_real_numbers_are_read_exactly(self) -> None:
         values = np.array([Fraction(1, 3), 2, np.float32(0.5), np.int16(-1), True], object)
         assert FixedPoint.decimal(2).quantise(values).tolist() == [33, 200, 50, -100, 100]
@@ -137,6 +168,76 @@ class TestFixedPoint:
         assert encoding.dequantise(np.array(integers, np.int64)).tolist() == expected
         assert encoding.dequantise(np.array(integers, object)).tolist() == expected
 
+    @pytest.mark.parametrize("scale", [1, 2**32, 2**70, 1000, 2**53 - 1, 2**53 + 1, 10**20])
+    @pytest.mark.parametrize("limit", [0, 2**40, 2**53, 2**53 + 1, 2**63, 10**30])
+    def test_a_limit_changes_no_bit(self, scale: int, limit: int) -> None:
+        encoding = FixedPoint(scale=scale, bound=1.0)
+        integers = [0, limit, -limit, limit // 3, -(limit // 7)]
+        expected = [n / scale for n in integers]
+        array = np.array(integers, object)
+        assert encoding.dequantise(array, limit=limit).tolist() == expected
+        if limit < 2**63:
+            narrow = array.astype(np.int64)
+            assert encoding.dequantise(narrow, limit=limit).tolist() == expected
+            assert encoding.dequantise(narrow).tolist() == expected
+
+    @pytest.mark.parametrize("value", [0, 2**53 - 1, 2**62])
+    @pytest.mark.parametrize(
+        ("encoding", "dtype", "limit", "in_floats"),
+        [
+            (FixedPoint.decimal(3), np.int64, 2**62, False),
+            (FixedPoint.decimal(3), np.int64, None, False),
+            (FixedPoint.decimal(3), np.uint64, None, False),
+            (FixedPoint.decimal(3), object, None, False),
+            (FixedPoint.decimal(20, bound=1.0), np.int32, None, False),
+            (FixedPoint.decimal(3), np.int64, 2**53, True),
+            (FixedPoint.decimal(3), np.int32, None, True),
+            (FixedPoint.decimal(3), bool, None, True),
+            (FixedPoint.decimal(3), object, 2**53, True),
+            (FixedPoint.binary(), np.int64, None, True),
+            (FixedPoint.binary(), object, None, False),
+        ],
+    )
+    def test_the_way_of_decoding_does_not_depend_on_the_values(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        encoding: FixedPoint,
+        dtype: Any,
+        limit: int | None,
+        in_floats: bool,
+        value: int,
+    ) -> None:
+        ways: list[bool] = []
+        inner = FixedPoint._divides_in_floats
+
+        def remember(self: FixedPoint, largest: int | None) -> bool:
+            ways.append(inner(self, largest))
+            return ways[-1]
+
+        monkeypatch.setattr(FixedPoint, "_divides_in_floats", remember)
+        widest = 1 if np.dtype(dtype).itemsize < 8 else 2**62
+        allowed = min(value, widest if limit is None else limit)
+        encoding.dequantise(np.array([allowed], dtype), limit=limit)
+        assert ways == [in_floats]
+
+    @pytest.mark.parametrize("dtype", [np.int64, object])
+    def test_integers_beyond_the_stated_limit_are_not_decoded(self, dtype: Any) -> None:
+        with pytest.raises(BudgetExceeded, match="integers: 2 of 3 are not within 9") as caught:
+            FixedPoint.decimal(2).dequantise(np.array([9, 12345, -12345], dtype), limit=9)
+        assert "12345" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("limit", "error", "message"),
+        [
+            (-1, ValueError, "limit: got -1, expected at least 0"),
+            (1.0, TypeError, "limit: got float, expected int"),
+            (True, TypeError, "limit: got bool, expected int"),
+        ],
+    )
+    def test_a_bad_limit_is_refused(self, limit: Any, error: type[Exception], message: str) -> None:
+        with pytest.raises(error, match=message):
+            FixedPoint.decimal(2).dequantise(np.array([1]), limit=limit)
+
     def test_dequantise_refuses_what_is_not_integer(self) -> None:
         with pytest.raises(TypeError, match="integers: got dtype float64"):
             FixedPoint.binary().dequantise(np.array([1.0]))
@@ -173,20 +274,6 @@ class TestFixedPoint:
             FixedPoint.binary(-1)
         with pytest.raises(ValueError, match="digits: got -1"):
             FixedPoint.decimal(-1)
-
-    def test_it_travels_on_the_wire(self) -> None:
-        writer = Writer(Kind.MESSAGE)
-        FixedPoint.decimal(25, bound=0.1).write(writer)
-        reader = Reader(writer.finish(), Kind.MESSAGE)
-        assert FixedPoint.read(reader) == FixedPoint.decimal(25, bound=0.1)
-        reader.finish()
-
-    def test_bad_parameters_on_the_wire_are_a_deserialization_error(self) -> None:
-        writer = Writer(Kind.MESSAGE)
-        writer.integer(-5)
-        writer.float64(1.0)
-        with pytest.raises(DeserializationError, match="fixed point: scale"):
-            FixedPoint.read(Reader(writer.finish(), Kind.MESSAGE))
 
 
 class TestDigits:
@@ -304,23 +391,6 @@ class TestDigits:
         with pytest.raises(error, match=message):
             Digits(**good | change)
 
-    def test_they_travel_on_the_wire(self) -> None:
-        digits = Digits.for_sum(limit=10**40, summands=9, capacity=2**49)
-        writer = Writer(Kind.MESSAGE)
-        digits.write(writer)
-        reader = Reader(writer.finish(), Kind.MESSAGE)
-        assert Digits.read(reader) == digits
-        reader.finish()
-
-    def test_bad_parameters_on_the_wire_are_a_deserialization_error(self) -> None:
-        writer = Writer(Kind.MESSAGE)
-        writer.integer(1000)
-        writer.u64(4)
-        writer.u32(5)
-        writer.u32(2**32 - 1)
-        with pytest.raises(DeserializationError, match="digits: count"):
-            Digits.read(Reader(writer.finish(), Kind.MESSAGE))
-
 
 class TestIntegers:
     @pytest.mark.parametrize("values", [[], [[]], [2**63, 1], [2**64 - 1], [True], 5, [-1, 2]])
@@ -328,6 +398,37 @@ class TestIntegers:
         array = as_integers("values", values)
         assert array.dtype.kind in "biu"
         assert array.tolist() == values
+
+    @pytest.mark.parametrize(
+        ("values", "dtype"),
+        [
+            ([1, 2**63 + 1], np.uint64),
+            ([[True], [2**63 + 1]], np.uint64),
+            ([np.uint64(2**63 + 1), 1], np.uint64),
+            ([-1, 2**63 + 1], object),
+            ([2**70, 1], object),
+            (2**70, object),
+            ([np.uint64(2**63 + 1), np.int8(-1)], object),
+            (np.array([np.int8(3), 4], object), object),
+            ([1, 2], np.int64),
+            ([True, False], np.bool_),
+            (np.array([5], np.uint8), np.uint8),
+            ([0.5, 2], np.float64),
+            ([], np.float64),
+            (0.5, np.float64),
+        ],
+    )
+    def test_numbers_are_read_without_rounding(self, values: Any, dtype: Any) -> None:
+        array = exact_array(values)
+        assert array.dtype == dtype
+        assert array.tolist() == np.asarray(values, object).tolist()
+        if dtype is object:
+            assert all(type(value) is int for value in array.flat)
+
+    def test_objects_that_are_not_all_integers_stay_as_they_are(self) -> None:
+        values = np.array([Fraction(1, 3), 2], object)
+        assert exact_array(values) is values
+        assert exact_array(np.array([None, 1])).tolist() == [None, 1]
 
     @pytest.mark.parametrize("values", [1.0, [1.5], [2**63, -1], [2**64], "1", [None]])
     def test_what_no_integer_dtype_holds_is_refused(self, values: Any) -> None:

@@ -145,6 +145,19 @@ def test_an_exponent_out_of_range_is_refused(exponent: int) -> None:
         F13.power([1], exponent)
 
 
+@pytest.mark.parametrize("exponent", [1.5, 2.0, np.float64(2), "2", None, True, [1], 2**70])
+def test_the_refusal_of_an_exponent_shows_no_residue(exponent: Any) -> None:
+    secret = 987654321987
+    with pytest.raises((TypeError, ValueError), match=r"^exponent: got") as caught:
+        P50.power([secret], exponent)
+    assert str(secret) not in str(caught.value)
+
+
+def test_numpy_integers_are_exponents() -> None:
+    exponent: Any = np.uint64(2**64 - 1)
+    assert F13.power([2], exponent).tolist() == [pow(2, 2**64 - 1, 13)]
+
+
 def test_zero_has_no_inverse() -> None:
     for residues, zeros in [([0, 1, 0], 2), ([1, 0, 2], 1)]:
         with pytest.raises(ZeroDivisionError, match=f"a: {zeros} of 3 residues are 0"):
@@ -237,6 +250,15 @@ def test_counting_what_lies_outside() -> None:
     assert F13.count_outside(values) == 3
     assert F13.count_outside(values.T) == 3
     assert F13.count_outside(values[:, :0]) == 0
+
+
+@pytest.mark.parametrize(
+    "values", [[987.5], np.array([987.5]), np.array([987]), 987, np.array([987], ">u8")]
+)
+def test_only_words_are_counted_and_the_refusal_shows_none(values: Any) -> None:
+    with pytest.raises(TypeError, match=r"values: got .*, expected an array of uint64") as caught:
+        P50.count_outside(values)
+    assert "987" not in str(caught.value)
 
 
 def test_the_kernel_says_who_it_is_and_why() -> None:

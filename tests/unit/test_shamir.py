@@ -480,6 +480,43 @@ class TestShares:
         values[0, 0] = 12345
         np.testing.assert_array_equal(replaced.values, s.values)
 
+    @pytest.mark.parametrize("name", ["values", "points"])
+    def test_a_read_only_view_of_what_others_can_write_is_copied(self, name: str) -> None:
+        s = dealt()
+        before = getattr(s, name).copy()
+        base = before.copy()
+        view = base[:]
+        view.flags.writeable = False
+        replaced = dataclasses.replace(s, **{name: view})
+        base[...] = 0
+        np.testing.assert_array_equal(getattr(replaced, name), before)
+
+    def test_memory_that_no_array_owns_is_copied(self) -> None:
+        s = dealt()
+        memory = bytearray(s.values.tobytes())
+        view = np.frombuffer(memory, np.uint64).reshape(s.values.shape)
+        view.flags.writeable = False
+        replaced = s.with_values(view)
+        memory[:] = bytes(len(memory))
+        np.testing.assert_array_equal(replaced.values, s.values)
+
+    def test_no_array_below_theirs_can_be_written(self) -> None:
+        s = dealt(np.zeros((2, 3), int))
+        read = Shares.from_bytes(s.to_bytes())
+        joined, replaced = Shares.join([s[3], s[:2]]), s.with_values(s.values.copy())
+        for shares in (s, s[1:], s[[0, 2]], s + s, s - s, -s, 3 * s, read, joined, replaced):
+            for array in (shares.values, shares.points):
+                below: object = array
+                while below is not None:
+                    assert isinstance(below, np.ndarray)
+                    assert not below.flags.writeable
+                    below = below.base
+
+    def test_their_own_memory_is_not_copied_again(self) -> None:
+        s = dealt()
+        assert np.shares_memory(s[1:].values, s.values)
+        assert dataclasses.replace(s, bound=9).values is s.values
+
     @pytest.mark.parametrize(
         ("values", "error", "message"),
         [

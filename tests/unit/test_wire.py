@@ -136,6 +136,31 @@ def test_lengths_are_checked_before_memory_is_taken(
     assert peak < 1 << 20
 
 
+def test_zeros_of_both_signs_are_two_values() -> None:
+    positive, negative = (message(("float64", zero)) for zero in (0.0, -0.0))
+    assert positive != negative
+    assert [str(Reader(data, Kind.MESSAGE).float64()) for data in (positive, negative)] == [
+        "0.0",
+        "-0.0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("integer", b"\x00\x02\x00\x00\x00\x07\x00"),
+        ("integer", b"\x01\x00\x00\x00\x00"),
+        ("integer", b"\x02\x01\x00\x00\x00\x07"),
+        ("text", b"\x02" + bytes(7) + b"\xc1\xa1"),
+        ("text", b"\x03" + bytes(7) + b"\xed\xa0\x80"),
+    ],
+)
+def test_a_second_encoding_of_a_value_is_refused(name: str, body: bytes) -> None:
+    header = b"VSUM\x01\x05" + len(body).to_bytes(8, "little")
+    with pytest.raises(DeserializationError, match=r"integer|u8|text"):
+        getattr(Reader(header + body, Kind.MESSAGE), name)()
+
+
 def test_errors_say_what_was_got_and_what_is_allowed() -> None:
     data = bytearray(message(("u8", 1)))
     data[4] = 9

@@ -19,10 +19,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from veilsum import _core
-from veilsum.encoding import FixedPoint
+from veilsum.encoding import FixedPoint, exact_array
 from veilsum.errors import BudgetExceeded, InvalidCiphertext, KeyMismatch, ScaleMismatch
 from veilsum.paillier.limbs import (
-    exact_array,
     from_words,
     signed_limbs,
     to_rows,

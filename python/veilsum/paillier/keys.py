@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from veilsum import _core, randomness
-from veilsum.encoding import FixedPoint
+from veilsum.encoding import FixedPoint, exact_array
 from veilsum.errors import (
     BudgetExceeded,
     InsecureKeyWarning,
@@ -31,7 +31,6 @@ from veilsum.errors import (
 )
 from veilsum.paillier.arrays import CipherArray
 from veilsum.paillier.limbs import (
-    exact_array,
     from_rows,
     signed_limbs,
     to_rows,
@@ -318,7 +317,7 @@ class PrivateKey:
         integers = from_rows(rows, limit).reshape(ciphertexts.shape)
         if ciphertexts.scale == 1:
             return integers
-        return FixedPoint(scale=ciphertexts.scale, bound=1.0).dequantise(integers)
+        return FixedPoint(scale=ciphertexts.scale, bound=1.0).dequantise(integers, limit=limit)
 
     def to_bytes(self) -> bytes:
         """Export the secret primes. Keep the bytes secret: Python cannot wipe them."""

@@ -1,25 +1,11 @@
 """Integers as rows of 64-bit words, which is how they cross into C++."""
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 _SMALL = 1 << 63
-
-
-def exact_array(values: ArrayLike) -> NDArray[Any]:
-    """Read numbers as ``numpy.asarray``, but integers too wide for one dtype as Python integers."""
-    array = np.asarray(values)
-    # NumPy reads [1, 2**63 + 1] as floats.
-    converted = array.dtype.kind == "f" and not isinstance(values, np.ndarray | np.generic | float)
-    if not converted and array.dtype.kind != "O":
-        return array
-    objects = np.asarray(values, object)
-    if objects.size == 0 or not all(isinstance(value, Integral) for value in objects.flat):
-        return array
-    return np.array([int(value) for value in objects.flat], object).reshape(objects.shape)
 
 
 def to_words(integer: int, count: int) -> NDArray[np.uint64]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from veilsum.errors import DecodingError, InsufficientShares
 from veilsum.field import PrimeField
 from veilsum.shamir.sharing import Shares
+from veilsum.threads import thread_count
 
 __all__ = ["reconstruct"]
 
@@ -48,7 +49,7 @@ def reconstruct(
         False rebuilds from the first `threshold` shares, looks at no other and believes whatever
         comes out, in int64: for experiments on what altered shares do.
     threads : int, optional
-        At least 1; None means all cores. Newton's method runs on one.
+        From 1 to 1024; None means all cores. Newton's method runs on one.
 
     Returns
     -------
@@ -62,6 +63,8 @@ def reconstruct(
     DecodingError
         If the shares do not lie on polynomials of degree below the threshold, or the result is
         beyond the secret's bound or dtype.
+    TypeError
+        If `threads` is not an integer.
     ValueError
         If `method` or `threads` is out of range.
 
@@ -79,8 +82,7 @@ def reconstruct(
     """
     if method not in _METHODS:
         raise ValueError(f"method: got {method!r}, expected one of {', '.join(_METHODS)}")
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads: got {threads}, expected at least 1, or None for all cores")
+    thread_count(threads)
     if len(shares) < shares.threshold:
         raise InsufficientShares(
             f"shares: got {len(shares)}, expected at least the threshold {shares.threshold}; "

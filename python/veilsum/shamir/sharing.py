@@ -19,6 +19,7 @@ from veilsum.errors import (
 )
 from veilsum.field import P50, PrimeField
 from veilsum.randomness import random_bits, wipe
+from veilsum.threads import thread_count
 from veilsum.wire import Kind, Reader, Writer
 
 __all__ = ["Shares", "split"]
@@ -54,7 +55,7 @@ def split(
         Public bound on the magnitude of every secret, fixed in advance; sums and multiples of
         shares have to stay within ``field.limit``. By default 2**32, or ``field.limit`` if smaller.
     threads : int, optional
-        At least 1; None means all cores.
+        From 1 to 1024; None means all cores.
 
     Returns
     -------
@@ -67,7 +68,7 @@ def split(
     BudgetExceeded
         If a secret is beyond `bound`, or `bound` beyond ``field.limit``.
     TypeError
-        If `values` are not integers.
+        If `values` are not integers, or another argument is not of its type.
     ValueError
         If `shares`, `threshold`, `bound` or `threads` is out of range.
 
@@ -85,6 +86,7 @@ def split(
     >>> shamir.reconstruct(s[[0, 2, 4]])
     array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     """
+    thread_count(threads)
     secrets = as_integers("values", values)
     threshold, shares = _integer("threshold", threshold), _integer("shares", shares)
     _require_sizes(threshold, shares, field)
@@ -540,11 +542,22 @@ def _words(name: str, values: ArrayLike) -> NDArray[np.uint64]:
 
 
 def _own(array: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Copy an array that somebody else could still write."""
-    return _sealed(array.copy()) if array.flags.writeable else array
+    """Copy an array whose memory somebody else could still write."""
+    layers = list(_layers(array))
+    writable = any(layer.flags.writeable for layer in layers)
+    return array if layers[-1].flags.owndata and not writable else _sealed(array.copy())
 
 
 def _sealed(array: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Make an array that nobody else holds read-only."""
-    array.flags.writeable = False
+    """Make an array that nobody else holds read-only, and those that it is a view of."""
+    for layer in _layers(array):
+        layer.flags.writeable = False
     return array
+
+
+def _layers(array: NDArray[np.uint64]) -> Iterator[NDArray[Any]]:
+    """Walk from an array down to the one that owns its memory, unless that is no array."""
+    layer: object = array
+    while isinstance(layer, np.ndarray):
+        yield layer
+        layer = layer.base
