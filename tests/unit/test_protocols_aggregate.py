@@ -30,7 +30,7 @@ def paillier():
     ("protocol", "options"),
     [
         ("plain", {}),
-        ("plain", {"threshold": 4}),
+        ("plain", {"min_survivors": 4}),
         ("paillier", SMALL_KEY),
         ("sharing", {}),
         ("sharing", {"threshold": 4, "threads": 1}),
@@ -55,8 +55,8 @@ def test_dropped_clients_are_not_in_the_sum(protocol):
 
 
 def test_an_aggregator_is_taken_with_its_own_options():
-    result = aggregate(UPDATES, protocol=Sharing(holders=3), dropped=[0, 1, 2])
-    assert result.survivors == (3,)
+    aggregator = Sharing(holders=3, min_survivors=1)
+    assert aggregate(UPDATES, protocol=aggregator, dropped=[0, 1, 2]).survivors == (3,)
 
 
 def test_a_mapping_names_the_clients():
@@ -114,8 +114,8 @@ def test_text_is_no_update():
         ({-1: [1.0]}, {}, "roster: got"),
         ([[1.0]], {"dropped": [1]}, r"dropped: got \[1\], which are not clients; expected \[0\]"),
         ([[1.0]], {"round": -1}, "round: got -1"),
-        ([[1.0]], {"threshold": 2}, "threshold: got 2, expected 1 to 1, all the clients"),
-        ([[1.0]], {"threshold": 0}, "threshold: got 0, expected 1 to 1, all the clients"),
+        ([[1.0]], {"min_survivors": 2}, "min_survivors: got 2, expected 1 to 1, all the clients"),
+        ([[1.0]], {"min_survivors": 0}, "min_survivors: got 0, expected 1 to 1, all the clients"),
     ],
     ids=str,
 )
@@ -139,8 +139,10 @@ def test_options_of_another_protocol_are_refused():
         aggregate(UPDATES, protocol="plain", holders=3)
     with pytest.raises(ValueError, match="key_bits: not an option here, 'sharing' has none"):
         aggregate(UPDATES, protocol="sharing", key_bits=2048)
-    with pytest.raises(ValueError, match="threshold: not an option here, the given Plain"):
-        aggregate(UPDATES, protocol=Plain(), threshold=2)
+    with pytest.raises(ValueError, match="threshold: not an option here, 'plain' has none"):
+        aggregate(UPDATES, protocol="plain", threshold=3)
+    with pytest.raises(ValueError, match="min_survivors: not an option here, the given Plain"):
+        aggregate(UPDATES, protocol=Plain(), min_survivors=2)
 
 
 @pytest.mark.parametrize("protocol", ["plain", "sharing"])
@@ -149,10 +151,48 @@ def test_nobody_left_is_an_error(protocol):
         aggregate(UPDATES, protocol=protocol, dropped=range(4))
 
 
-def test_plain_needs_its_threshold():
-    assert aggregate(UPDATES, protocol="plain", threshold=3, dropped=[0]).survivors == (1, 2, 3)
+def test_plain_needs_its_survivors():
+    options = {"protocol": "plain", "min_survivors": 3}
+    assert aggregate(UPDATES, **options, dropped=[0]).survivors == (1, 2, 3)
     with pytest.raises(ProtocolError, match=r"server needs 3 .* has 2; missing are client-0, clie"):
-        aggregate(UPDATES, protocol="plain", threshold=3, dropped=[0, 1])
+        aggregate(UPDATES, **options, dropped=[0, 1])
+
+
+@pytest.mark.parametrize(
+    ("protocol", "options"),
+    [
+        ("plain", {}),
+        ("paillier", SMALL_KEY),
+        ("sharing", {"holders": 3}),
+        ("sharing", {"threshold": 1}),
+    ],
+)
+def test_nobody_opens_the_update_of_one_of_many_unless_it_is_asked_for(protocol, options):
+    gone = [0, 1, 2]
+    with pytest.raises(ProtocolError):
+        aggregate(UPDATES, protocol=protocol, dropped=gone, **options)
+    result = aggregate(UPDATES, protocol=protocol, dropped=gone, min_survivors=1, **options)
+    assert result.sum.tolist() == UPDATES[3]
+
+
+@pytest.mark.parametrize("aggregator", [Plain(), Sharing(), Sharing(holders=3)], ids=repr)
+def test_a_roster_of_one_needs_one(aggregator):
+    assert aggregator.aggregate(UPDATES[:1]).sum.tolist() == UPDATES[0]
+
+
+def test_the_default_of_min_survivors_is_two_or_what_must_stay_anyway(paillier):
+    rosters = [range(count) for count in (1, 2, 3, 5, 8)]
+    for aggregator, expected in [
+        (Plain(), [1, 2, 2, 2, 2]),
+        (paillier, [1, 2, 2, 2, 2]),
+        (Sharing(), [1, 2, 2, 3, 5]),
+        (Sharing(threshold=1), [1, 2, 2, 2, 2]),
+        (Sharing(holders=3), [1, 2, 2, 3, 5]),
+        (Sharing(holders=3, threshold=1), [1, 2, 2, 3, 5]),
+    ]:
+        assert [aggregator.min_survivors_for(roster) for roster in rosters] == expected
+    assert Sharing(threshold=4).min_survivors_for(range(5)) == 4
+    assert Sharing(threshold=4, min_survivors=2).min_survivors_for(range(5)) == 2
 
 
 def test_the_session_id_tells_rounds_and_models_apart():
@@ -170,6 +210,7 @@ def test_a_session_binds_what_the_call_said():
         [1, 4], length=6, encoding=FixedPoint.binary(4), round=9, model_digest=b"model"
     )
     assert (session.protocol, session.roster, session.threshold) == ("sharing", (1, 4), 2)
+    assert session.min_survivors == 2
     assert (session.round, session.length, session.model_digest) == (9, 6, b"model")
     assert [name for name, _ in session.parameters] == ["field", "holders"]
 

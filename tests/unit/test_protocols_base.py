@@ -6,9 +6,24 @@ import numpy as np
 import pytest
 
 from veilsum.encoding import Digits, FixedPoint
-from veilsum.errors import BudgetExceeded, DeserializationError, ProtocolError
+from veilsum.errors import (
+    BudgetExceeded,
+    DecodingError,
+    DeserializationError,
+    InconsistentShares,
+    InvalidCiphertext,
+    ProtocolError,
+)
 from veilsum.protocols import Plain, Session
-from veilsum.protocols.base import client_name, decode, read_clients, require_clients, write_clients
+from veilsum.protocols.base import (
+    blaming,
+    client_name,
+    decode,
+    read_clients,
+    require_clients,
+    require_survivors,
+    write_clients,
+)
 from veilsum.protocols.plain import Client, Server, Update
 from veilsum.protocols.sharing import Heard, Survivors
 from veilsum.wire import Kind, Reader, Writer
@@ -20,7 +35,8 @@ def session(**changes):
     fields = {
         "protocol": "plain",
         "roster": (0, 2, 5),
-        "threshold": 2,
+        "threshold": 1,
+        "min_survivors": 2,
         "round": 3,
         "length": 4,
         "encoding": ENCODING,
@@ -60,7 +76,8 @@ def test_equal_contents_give_one_session_id():
         {"protocol": "sharing"},
         {"roster": (0, 2, 6)},
         {"roster": (0, 2)},
-        {"threshold": 1},
+        {"threshold": 2},
+        {"min_survivors": 1},
         {"round": 4},
         {"length": 5},
         {"encoding": FixedPoint.binary(9, bound=100.0)},
@@ -101,6 +118,8 @@ def test_two_sessions_with_equal_contents_differ_by_a_fresh_nonce():
         ({"roster": (2, 1)}, "roster"),
         ({"roster": (-1, 1)}, "roster"),
         ({"threshold": 0}, "threshold: got 0, expected at least 1"),
+        ({"min_survivors": 0}, "min_survivors: got 0, expected at least 1"),
+        ({"min_survivors": 4}, "min_survivors: got 4, expected at most 3, the whole roster"),
         ({"round": -1}, "round: got -1, expected at least 0"),
         ({"length": 0}, "length: got 0, expected at least 1"),
         ({"parameters": (("b", b""), ("a", b""))}, "parameters"),
@@ -111,6 +130,45 @@ def test_two_sessions_with_equal_contents_differ_by_a_fresh_nonce():
 def test_impossible_sessions_are_refused(changes, match):
     with pytest.raises(ValueError, match=match):
         session(**changes)
+
+
+def test_a_session_that_is_what_a_client_knows_is_accepted():
+    session().require()
+    session().require(
+        model_digest=b"model",
+        min_threshold=1,
+        min_survivors=2,
+        max_bound=100.0,
+        parameters={"key": b"y"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("policy", "match"),
+    [
+        ({"model_digest": b"another"}, "another model"),
+        ({"model_digest": b""}, "another model"),
+        ({"min_threshold": 2}, "threshold is 1, this client asks for 2"),
+        ({"min_survivors": 3}, "min_survivors is 2, this client asks for 3"),
+        ({"max_bound": 99.5}, "the bound is 100.0, this client allows 99.5"),
+        ({"max_bound": float("nan")}, "the bound is 100.0"),
+        ({"parameters": {"key": b"z"}}, "'key' is not what"),
+        ({"parameters": {"prime": b"y"}}, "'prime' is not what"),
+    ],
+    ids=str,
+)
+def test_a_session_that_is_not_what_a_client_knows_is_refused(policy, match):
+    with pytest.raises(ProtocolError, match=match):
+        session().require(**policy)
+
+
+def test_a_server_that_hands_different_models_to_clients_is_caught_by_those_that_compare():
+    handed = {client: b"model of %d" % client for client in (0, 2, 5)}
+    proposed = session(model_digest=handed[0])
+    proposed.require(model_digest=handed[0])
+    for client in (2, 5):
+        with pytest.raises(ProtocolError, match="another model"):
+            proposed.require(model_digest=handed[client])
 
 
 def test_an_update_is_encoded_and_its_sum_decoded_through_digits():
@@ -249,6 +307,13 @@ def test_lists_of_clients_that_repeat_or_name_strangers_are_refused(clients):
         require_clients(clients, (0, 1, 2))
 
 
+@pytest.mark.parametrize("clients", [(), (0,), (0, 7), (1, 0), (0, 0)], ids=str)
+def test_survivors_that_are_too_few_or_no_list_of_known_clients_are_refused(clients):
+    require_survivors((0, 2), session(), (0, 2, 5))
+    with pytest.raises(ProtocolError):
+        require_survivors(clients, session(), (0, 2, 5))
+
+
 def test_a_party_starts_once():
     client = Client(session(), 2, np.zeros(4))
     assert [message.recipient for message in client.start()] == ["server"]
@@ -351,3 +416,72 @@ def test_a_deadline_means_nothing_to_who_waits_for_nothing():
     client = Client(session(), 2, np.zeros(4))
     client.start()
     assert client.deadline() == []
+
+
+class Fussy(Client):
+    """A party whose callback, next state or first state finds fault."""
+
+    def __init__(self, error, where):
+        super().__init__(session(), 0, np.zeros(4))
+        self.error = error
+        self.where = where
+
+    def fail(self, where):
+        if self.where == where:
+            raise self.error
+        return []
+
+    def begin(self):
+        self.gather(Update, ["client-2"], each=lambda _: self.fail("each"), then=self.end)
+        return self.fail("begin")
+
+    def end(self):
+        return self.fail("then")
+
+
+@pytest.mark.parametrize("error", [BudgetExceeded("x"), InvalidCiphertext("x")], ids=repr)
+@pytest.mark.parametrize(
+    ("where", "match"),
+    [
+        ("each", "client-0 refuses 'plain/update' from 'client-2': x"),
+        ("then", "client-0 cannot go on with what came: x"),
+    ],
+)
+def test_what_others_sent_is_never_an_error_about_an_argument(error, where, match):
+    party = Fussy(error, where)
+    party.start()
+    with pytest.raises(ProtocolError, match=match) as caught:
+        party.receive(update(recipient="client-0"))
+    assert not isinstance(caught.value, ValueError)
+    assert caught.value.__cause__ is error
+
+
+def test_a_state_that_fails_at_the_deadline_is_a_protocol_error_too():
+    server = started_server()
+    for client in ("client-0", "client-2"):
+        server.receive(update(sender=client))
+    server.session = replace(server.session, encoding=FixedPoint.binary(0, bound=1.0))
+    with pytest.raises(ProtocolError, match="cannot go on with what came: sum: got a coordinate"):
+        server.deadline()
+
+
+@pytest.mark.parametrize("where", ["each", "then"])
+@pytest.mark.parametrize("error", [DecodingError("x"), ProtocolError("x")], ids=repr)
+def test_errors_that_say_enough_stay_as_they_are(where, error):
+    party = Fussy(error, where)
+    party.start()
+    with pytest.raises(type(error), match=r"^x$") as caught:
+        party.receive(update(recipient="client-0"))
+    assert caught.value is error
+
+
+def test_a_partys_own_input_keeps_its_own_error():
+    with pytest.raises(BudgetExceeded):
+        Client(session(), 0, np.full(4, 101.0)).start()
+    with pytest.raises(InconsistentShares):
+        Fussy(InconsistentShares("x"), "begin").start()
+
+
+def test_errors_that_are_none_of_the_library_s_are_bugs_and_stay():
+    with pytest.raises(KeyError), blaming("client-0"):
+        raise KeyError("x")

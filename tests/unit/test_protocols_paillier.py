@@ -1,6 +1,7 @@
 """Paillier: the aggregator adds what it cannot read, the key holder opens one sum a session."""
 
 from dataclasses import replace
+from types import NoneType
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from veilsum.errors import (
 )
 from veilsum.protocols import InMemoryTransport, Paillier
 from veilsum.protocols.paillier import Combined, Encrypted, Opened
+from veilsum.wire import Kind, Writer
 
 ENCODING = FixedPoint.binary(8, bound=1000.0)
 UPDATES = np.array([[0.5, -1.0], [0.25, 2.0], [4.0, 4.0]])
@@ -25,7 +27,7 @@ UPDATES = np.array([[0.5, -1.0], [0.25, 2.0], [4.0, 4.0]])
 
 @pytest.fixture(scope="module")
 def aggregator():
-    return Paillier(key_bits=512, insecure=True, threshold=2)
+    return Paillier(key_bits=512, insecure=True)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,7 @@ def test_keys_last_from_round_to_round(aggregator):
 
 def test_a_session_binds_the_fingerprint_of_the_key(aggregator, stranger):
     sessions = [
-        replace(each.open_session(range(3), length=2), nonce=bytes(16), threshold=1)
+        replace(each.open_session(range(3), length=2), nonce=bytes(16))
         for each in (aggregator, stranger)
     ]
     assert sessions[0].parameters == (("key", aggregator.public_key.fingerprint),)
@@ -118,6 +120,18 @@ def test_any_client_may_vanish_down_to_the_threshold(aggregator):
         assert np.array_equal(result.sum, UPDATES[left].sum(axis=0))
     with pytest.raises(ProtocolError, match=r"aggregator needs 2 messages .* has 1"):
         aggregator.aggregate(UPDATES, dropped=[0, 1])
+
+
+def test_the_key_holder_opens_the_update_of_one_client_only_on_request(aggregator):
+    keys = (aggregator.public_key, aggregator._private_key)
+    lenient = Paillier(keys=keys, min_survivors=1)
+    assert np.array_equal(lenient.aggregate(UPDATES, dropped=[0, 1]).sum, UPDATES[2])
+    assert np.array_equal(aggregator.aggregate(UPDATES[:1]).sum, UPDATES[0])
+    strict = Paillier(keys=keys, min_survivors=3)
+    with pytest.raises(ProtocolError, match=r"aggregator needs 3 messages .* has 2"):
+        strict.aggregate(UPDATES, dropped=[0])
+    with pytest.raises(ValueError, match="min_survivors: got 3, expected 1 to 2"):
+        strict.aggregate(UPDATES[:2])
 
 
 @pytest.mark.parametrize("kind", [Combined, Opened])
@@ -178,13 +192,13 @@ def test_the_key_holder_refuses_a_ciphertext_of_one(aggregator, table):
     ones = paillier.CipherArray.from_bytes(combined.ciphertexts, aggregator.public_key)
     zeroed = ones * np.array([1, 0])
     assert zeroed.limit == ones.limit
-    with pytest.raises(InvalidCiphertext, match="got a 1"):
+    with pytest.raises(ProtocolError, match="got a 1"):
         table.key_holder.receive(replace(combined, ciphertexts=zeroed.to_bytes()))
 
 
 def test_the_key_holder_refuses_a_foreign_key(stranger, table):
     combined = table.combined()
-    with pytest.raises(KeyMismatch):
+    with pytest.raises(ProtocolError, match=r"key-holder refuses .* from 'aggregator': .* key"):
         table.key_holder.receive(
             reencrypted(combined, stranger.public_key, [1, 2], bound=3 * 2.0**18)
         )
@@ -203,8 +217,25 @@ def test_an_altered_ciphertext_decrypts_out_of_range(table):
     combined = table.combined()
     altered = bytearray(combined.ciphertexts)
     altered[-100] ^= 1
-    with pytest.raises((BudgetExceeded, InvalidCiphertext)):
+    with pytest.raises(ProtocolError) as caught:
         table.key_holder.receive(replace(combined, ciphertexts=bytes(altered)))
+    assert isinstance(caught.value.__cause__, BudgetExceeded | InvalidCiphertext)
+
+
+def test_a_sum_that_decrypts_beyond_its_limit_is_the_aggregators_fault(aggregator, table):
+    combined = table.combined()
+    public = aggregator.public_key
+    sums = paillier.CipherArray.from_bytes(combined.ciphertexts, public)
+    huge = public.encrypt(np.array([2**40, 0]), bound=2.0**40)
+    forged = paillier.CipherArray(
+        public, (sums + huge).vector, shape=sums.shape, scale=1, limit=sums.limit
+    )
+    message = replace(combined, ciphertexts=forged.to_bytes())
+    with pytest.raises(ProtocolError, match="key-holder cannot go on with what came") as caught:
+        table.key_holder.receive(message)
+    assert isinstance(caught.value.__cause__, BudgetExceeded)
+    with pytest.raises(ProtocolError, match="waits for nothing"):
+        table.key_holder.receive(combined)
 
 
 def test_only_the_aggregator_asks_the_key_holder(table):
@@ -221,22 +252,23 @@ def test_the_aggregator_refuses_what_is_no_update_and_changes_nothing(aggregator
     first = table.encrypted[0]
     public = aggregator.public_key
     one = paillier.CipherArray.from_bytes(first.ciphertexts, public) * np.array([0, 1])
-    for message, error, match in [
+    for message, cause, match in [
         (replace(first, ciphertexts=b""), DeserializationError, "header"),
         (replace(first, ciphertexts=first.ciphertexts[:-1]), DeserializationError, "body"),
         (replace(first, ciphertexts=one.to_bytes()), InvalidCiphertext, "got a 1"),
         (reencrypted(first, stranger.public_key, [1, 2]), KeyMismatch, "another key"),
-        (reencrypted(first, public, [1]), ProtocolError, r"\(1,\)"),
-        (reencrypted(first, public, [[1, 2]]), ProtocolError, r"\(1, 2\)"),
+        (reencrypted(first, public, [1]), NoneType, r"\(1,\)"),
+        (reencrypted(first, public, [[1, 2]]), NoneType, r"\(1, 2\)"),
         (reencrypted(first, public, [1, 2, 3]), DeserializationError, "elements"),
-        (reencrypted(first, public, [0.5, 1.0]), ProtocolError, "scale"),
-        (reencrypted(first, public, [1, 2], bound=2.0**19), ProtocolError, "limit"),
-        (replace(first, session_id=bytes(32)), ProtocolError, "foreign session"),
-        (replace(first, sender="client-3"), ProtocolError, "expects no"),
-        (replace(first, recipient="key-holder"), ProtocolError, "key-holder"),
+        (reencrypted(first, public, [0.5, 1.0]), NoneType, "scale"),
+        (reencrypted(first, public, [1, 2], bound=2.0**19), NoneType, "limit"),
+        (replace(first, session_id=bytes(32)), NoneType, "foreign session"),
+        (replace(first, sender="client-3"), NoneType, "expects no"),
+        (replace(first, recipient="key-holder"), NoneType, "key-holder"),
     ]:
-        with pytest.raises(error, match=match):
+        with pytest.raises(ProtocolError, match=match) as caught:
             table.combiner.receive(message)
+        assert type(caught.value.__cause__) is cause
     (opened,) = table.key_holder.receive(table.combined())
     table.combiner.receive(opened)
     assert np.array_equal(table.combiner.outcome.sum, UPDATES.sum(axis=0))
@@ -283,7 +315,8 @@ def test_ciphertexts_cost_twice_the_key(aggregator):
     [
         np.array([1, -(2**62)]),
         np.array([2**80, -(2**90), 0], object),
-        np.array([5], object),
+        np.array([0, 2**63], object),
+        np.array([-(2**63), 2**63 - 1]),
     ],
     ids=str,
 )
@@ -294,6 +327,28 @@ def test_opened_sums_of_any_width_survive_the_wire(digit_sums):
     arrived = Opened.from_bytes(opened.to_bytes())
     assert arrived.digit_sums.dtype == digit_sums.dtype
     assert arrived.digit_sums.tolist() == digit_sums.tolist()
+
+
+def test_opened_sums_have_one_encoding():
+    def opened(digit_sums):
+        return Opened(
+            session_id=bytes(32), sender="key-holder", recipient="aggregator", digit_sums=digit_sums
+        ).to_bytes()
+
+    narrow = np.array([5, -(2**63)])
+    assert opened(narrow.astype(object)) == opened(narrow)
+    for sums in ([], [5], [5, -(2**63)]):
+        writer = Writer(Kind.MESSAGE)
+        writer.text(Opened.label)
+        writer.blob(bytes(32))
+        writer.text("key-holder")
+        writer.text("aggregator")
+        writer.u8(1)
+        writer.u32(len(sums))
+        for value in sums:
+            writer.integer(value)
+        with pytest.raises(DeserializationError, match="fit int64 are written as int64"):
+            Opened.from_bytes(writer.finish())
 
 
 def test_wide_coordinates_take_one_ciphertext_each(aggregator):

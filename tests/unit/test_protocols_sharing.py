@@ -1,14 +1,14 @@
 """Sharing: clients and holders may vanish at any round, and altered sums are told."""
 
 from dataclasses import replace
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 
 import numpy as np
 import pytest
 
 from veilsum import shamir
 from veilsum.encoding import FixedPoint
-from veilsum.errors import DecodingError, InconsistentShares, ProtocolError
+from veilsum.errors import DecodingError, InconsistentShares, InvalidShare, ProtocolError
 from veilsum.field import GOLDILOCKS, P50, PrimeField
 from veilsum.protocols import InMemoryTransport, Sharing
 from veilsum.protocols.sharing import (
@@ -20,6 +20,7 @@ from veilsum.protocols.sharing import (
     Server,
     Summed,
     Survivors,
+    agree,
 )
 
 ENCODING = FixedPoint.binary(8, bound=1000.0)
@@ -67,7 +68,7 @@ def run(aggregator, transport=None, **options):
 def test_every_subset_of_clients_may_vanish_while_threshold_of_them_hold(threshold):
     for gone in subsets(range(4)):
         left = [client for client in range(4) if client not in gone]
-        if len(left) < threshold:
+        if len(left) < max(2, threshold):
             with pytest.raises(ProtocolError):
                 run(Sharing(threshold=threshold), dropped=gone)
             continue
@@ -76,17 +77,158 @@ def test_every_subset_of_clients_may_vanish_while_threshold_of_them_hold(thresho
         assert np.array_equal(result.sum, UPDATES[left].sum(axis=0))
 
 
-def test_with_separate_holders_a_single_client_may_be_left():
+@pytest.mark.parametrize("fewest", [None, 1, 2, 4])
+def test_with_separate_holders_clients_may_vanish_down_to_the_fewest_survivors(fewest):
     for gone in subsets(range(4)):
         left = [client for client in range(4) if client not in gone]
-        aggregator = Sharing(holders=3, threshold=3)
-        if not left:
-            with pytest.raises(ProtocolError):
+        aggregator = Sharing(holders=3, threshold=3, min_survivors=fewest)
+        if len(left) < (fewest or 3):
+            with pytest.raises(ProtocolError, match=r"needs \d messages|survivors: got"):
                 run(aggregator, dropped=gone)
             continue
         result = run(aggregator, dropped=gone)
         assert result.survivors == tuple(left)
         assert np.array_equal(result.sum, UPDATES[left].sum(axis=0))
+
+
+def hears(reports):
+    """A drop hook: of the dealings only those to holders that hear the dealer arrive."""
+
+    def drop(message):
+        if not isinstance(message, Dealing):
+            return False
+        return int(message.sender.removeprefix("client-")) not in reports[message.recipient]
+
+    return InMemoryTransport(drop=drop)
+
+
+def test_lost_messages_never_open_one_clients_update():
+    everybody = range(5)
+    updates = np.arange(10.0).reshape(5, 2)
+    reports = {f"holder-{number}": everybody for number in range(1, 6)}
+    for deaf in range(1, 4):
+        lossy = reports | {f"holder-{number}": [2] for number in range(1, deaf + 1)}
+        aggregator = Sharing(holders=5, threshold=3)
+        if deaf < 3:
+            result = aggregator.aggregate(updates, transport=hears(lossy))
+            assert result.survivors == tuple(everybody)
+            continue
+        with pytest.raises(ProtocolError, match="survivors: got 1, expected at least 3"):
+            aggregator.aggregate(updates, transport=hears(lossy))
+
+
+# ---- Whom the server asks
+
+
+def brute_force(reports, least, fewest):
+    """Whether any `least` holders have as many clients in common."""
+    return any(
+        len(set.intersection(*(set(reports[holder]) for holder in chosen))) >= fewest
+        for chosen in combinations(reports, least)
+    )
+
+
+def every_report(holders, clients):
+    names = [f"holder-{number}" for number in range(holders)]
+    for heard in product(subsets(range(clients)), repeat=holders):
+        yield dict(zip(names, heard, strict=True))
+
+
+def agreed(reports, least, fewest):
+    """Return whether `agree` succeeds, once its answer is checked."""
+    holders, survivors = agree(reports, min_holders=least, min_survivors=fewest)
+    assert len(holders) >= least
+    assert list(holders) == [name for name in reports if name in holders]
+    common = set.intersection(*(set(reports[name]) for name in holders))
+    assert survivors == tuple(sorted(common))
+    return len(survivors) >= fewest
+
+
+@pytest.mark.parametrize("least", [1, 2, 3])
+@pytest.mark.parametrize("fewest", [1, 2, 3])
+def test_among_three_holders_survivors_are_found_whenever_there_are_any(least, fewest):
+    for reports in every_report(3, 3):
+        assert agreed(reports, least, fewest) == brute_force(reports, least, fewest)
+
+
+@pytest.mark.parametrize("least", [1, 3, 4])
+def test_among_four_holders_leaving_out_one_or_all_but_one_is_exact(least):
+    for reports in every_report(4, 3):
+        assert agreed(reports, least, 2) == brute_force(reports, least, 2)
+
+
+def test_whenever_enough_holders_heard_all_or_more_than_the_next_survivors_are_found():
+    for reports in every_report(4, 3):
+        heard = sorted(map(len, reports.values()), reverse=True)
+        union = set.union(*reports.values())
+        by_size = sorted(reports.values(), key=len, reverse=True)
+        nested = all(more >= fewer for more, fewer in pairwise(by_size))
+        for fewest in (1, 2, 3):
+            found = agreed(reports, 2, fewest)
+            possible = brute_force(reports, 2, fewest)
+            assert possible or not found
+            if nested or heard[1] == len(union):
+                assert found == possible
+
+
+def test_the_choice_is_not_exhaustive_and_says_so():
+    reports = {"a": [0, 1], "b": [0, 1], "c": [2, 3, 4], "d": [3, 4, 5, 6], "e": [4, 5, 6, 7]}
+    assert brute_force(reports, 2, 3)
+    assert agreed(reports, 2, 3)
+    reports = {"a": [0, 1], "b": [0, 1], "c": [2, 3, 4], "d": [5, 6, 7]}
+    assert brute_force(reports, 2, 2)
+    assert not agreed(reports, 2, 2)
+    assert "it may fail where another choice would not" in agree.__doc__
+
+
+def test_no_holder_is_left_out_without_need():
+    reports = {"a": [0, 1, 2], "b": [0, 1], "c": [0, 1, 2]}
+    assert agree(reports, min_holders=2, min_survivors=2) == (("a", "b", "c"), (0, 1))
+    assert agree(reports, min_holders=2, min_survivors=3) == (("a", "c"), (0, 1, 2))
+    assert agree(reports, min_holders=3, min_survivors=3) == (("a", "b", "c"), (0, 1))
+
+
+def test_of_equal_holders_the_last_is_left_out():
+    reports = {"a": [0, 1], "b": [1, 2], "c": [2, 0]}
+    assert agree(reports, min_holders=2, min_survivors=2) == (("a", "b"), (1,))
+    reports = {"a": [0, 1, 2], "b": [0, 1], "c": [1, 2]}
+    assert agree(reports, min_holders=2, min_survivors=2) == (("a", "b"), (0, 1))
+
+
+@pytest.mark.parametrize("deaf", range(5))
+@pytest.mark.parametrize("heard", [[], [0, 1], [0, 1, 2, 3]], ids=str)
+def test_one_deaf_peer_does_not_end_a_session_that_the_others_can_finish(deaf, heard):
+    updates = np.arange(10.0).reshape(5, 2)
+    name = f"client-{deaf}"
+    reports = {f"client-{client}": range(5) for client in range(5)} | {name: heard}
+    result = Sharing(threshold=3).aggregate(updates, transport=hears(reports))
+    if len({*heard, deaf}) >= 3:
+        assert result.survivors == tuple(sorted({*heard, deaf}))
+    else:
+        assert result.survivors == (0, 1, 2, 3, 4)
+        assert (name, "server", "combine") in result.bytes
+        assert result.bytes.keys().isdisjoint({("server", name, "combine")})
+    assert np.array_equal(result.sum, updates[list(result.survivors)].sum(axis=0))
+
+
+def test_the_server_takes_no_sum_of_a_holder_that_it_has_left_out():
+    session, members = committee(holders=3, threshold=2)
+    server = Server(session, members, check=True)
+    server.start()
+    reports = zip(members.holders, [(0, 1, 2), (0,), (0, 1, 2)], strict=True)
+    sent = [
+        message
+        for holder, clients in reports
+        for message in server.receive(
+            Heard(session_id=session.id, sender=holder, recipient="server", clients=clients)
+        )
+    ]
+    assert [message.recipient for message in sent] == ["holder-1", "holder-3"]
+    assert server.late == ("holder-1", "holder-3")
+    (shares, *_) = [m.shares for m in Client(session, members, 0, UPDATES[0]).start()]
+    summed = Summed(session_id=session.id, sender="holder-2", recipient="server", shares=shares)
+    with pytest.raises(ProtocolError, match="expects no"):
+        server.receive(summed)
 
 
 @pytest.mark.parametrize("kind", [Heard, Summed])
@@ -152,40 +294,23 @@ def test_a_holder_that_heard_nobody_falls_silent():
     assert ("holder-1", "server", "combine") not in result.bytes
 
 
-def test_every_pattern_of_lost_dealings_gives_the_survivors_sum_or_an_error():
-    links = [(client, holder) for client in range(3) for holder in (1, 2, 3)]
-    for pattern in product([False, True], repeat=len(links)):
-        lost = {link for link, gone in zip(links, pattern, strict=True) if gone}
-
-        def drop(message, lost=lost):
-            return (
-                isinstance(message, Dealing)
-                and (
-                    int(message.sender.removeprefix("client-")),
-                    int(message.recipient.removeprefix("holder-")),
-                )
-                in lost
-            )
-
-        holders = [h for h in (1, 2, 3) if any((c, h) not in lost for c in range(3))]
-        left = tuple(c for c in range(3) if all((c, h) not in lost for h in holders))
-        aggregator = Sharing(holders=3, threshold=2)
-        updates, transport = UPDATES[:3], InMemoryTransport(drop=drop)
-        if len(holders) < 2 or not left:
+@pytest.mark.parametrize("fewest", [1, 2])
+def test_every_pattern_of_lost_dealings_gives_the_survivors_sum_or_an_error(fewest):
+    names = [f"holder-{number}" for number in (1, 2, 3)]
+    for pattern in product(subsets(range(3)), repeat=3):
+        reports = dict(zip(names, pattern, strict=True))
+        aggregator = Sharing(holders=3, threshold=2, min_survivors=fewest)
+        updates, transport = UPDATES[:3], hears(reports)
+        answering = {name: heard for name, heard in reports.items() if heard}
+        if not brute_force(answering, 2, fewest):
             with pytest.raises(ProtocolError):
                 aggregator.aggregate(updates, encoding=ENCODING, transport=transport)
             continue
         result = aggregator.aggregate(updates, encoding=ENCODING, transport=transport)
-        assert result.survivors == left
-        assert np.array_equal(result.sum, UPDATES[list(left)].sum(axis=0))
-
-
-def test_a_peer_that_hears_nobody_cannot_make_the_others_open_a_single_update():
-    transport = InMemoryTransport(
-        drop=lambda message: isinstance(message, Dealing) and message.recipient == "client-0"
-    )
-    with pytest.raises(ProtocolError, match="survivors: got 1, expected at least 3"):
-        run(Sharing(threshold=3), transport)
+        left = list(result.survivors)
+        assert len(left) >= fewest
+        assert sum(pattern_of >= set(left) for pattern_of in pattern) >= 2
+        assert np.array_equal(result.sum, UPDATES[left].sum(axis=0))
 
 
 # ---- Altered sums
@@ -259,7 +384,7 @@ def test_a_sum_beyond_what_the_clients_can_give_is_told_also_between_digits():
 def test_a_holder_that_added_up_others_than_the_survivors_is_told():
     def tamper(message, data):
         if isinstance(message, Survivors) and message.recipient == "holder-2":
-            return replace(message, clients=(0, 1)).to_bytes()
+            return replace(message, clients=(0, 1, 2)).to_bytes()
         return data
 
     # The bound that the sum carries tells already; holders lie about it in the next test.
@@ -274,8 +399,21 @@ def test_a_sum_of_other_dealings_is_inconsistent_even_without_redundancy():
             return replace(message, shares=shares).to_bytes()
         return data
 
-    with pytest.raises(InconsistentShares, match="dealing"):
+    with pytest.raises(ProtocolError, match=r"server cannot go on .*dealing") as caught:
         run(Sharing(holders=2), InMemoryTransport(tamper=tamper))
+    assert isinstance(caught.value.__cause__, InconsistentShares)
+
+
+@pytest.mark.parametrize("kind", [Dealing, Summed])
+def test_shares_that_no_dealing_has_are_a_protocol_error(kind):
+    def tamper(message, data):
+        if not isinstance(message, kind):
+            return data
+        return data.replace(message.shares.values[0, -1].tobytes(), b"\xff" * 8)
+
+    with pytest.raises(ProtocolError, match=r"cannot read .* of ") as caught:
+        run(Sharing(holders=3), InMemoryTransport(tamper=tamper))
+    assert isinstance(caught.value.__cause__, InvalidShare)
 
 
 # ---- Messages that are refused
@@ -359,7 +497,16 @@ def announced_holder(clients):
     return holder, survivors
 
 
-@pytest.mark.parametrize("clients", [(), (0, 3), (0, 9), (1, 0), (0, 0)], ids=str)
+@pytest.mark.parametrize("clients", [(), (0,), (0, 1), (2,)], ids=str)
+def test_a_holder_gives_out_no_sum_of_fewer_than_the_fewest_survivors(clients):
+    holder, survivors = announced_holder(clients)
+    with pytest.raises(ProtocolError, match=f"survivors: got {len(clients)}, expected at least 3"):
+        holder.receive(survivors)
+    (summed,) = holder.receive(replace(survivors, clients=(0, 1, 2)))
+    assert summed.shares.points.tolist() == [2]
+
+
+@pytest.mark.parametrize("clients", [(0, 1, 3), (0, 1, 9), (1, 0, 2), (0, 0, 1)], ids=str)
 def test_a_holder_refuses_survivors_that_it_has_not_heard(clients):
     holder, survivors = announced_holder(clients)
     with pytest.raises(ProtocolError):
@@ -368,14 +515,40 @@ def test_a_holder_refuses_survivors_that_it_has_not_heard(clients):
 
 
 def test_a_holder_gives_out_one_sum_a_session():
-    holder, survivors = announced_holder((0, 1))
+    holder, survivors = announced_holder((0, 1, 2))
     (summed,) = holder.receive(survivors)
     assert summed.shares.points.tolist() == [2]
-    for clients in [(0, 1), (0,), (1,)]:
+    for clients in [(0, 1, 2), (0, 1), (1,)]:
         with pytest.raises(ProtocolError, match="waits for nothing"):
             holder.receive(replace(survivors, clients=clients))
     with pytest.raises(ProtocolError, match="add_up"):
         holder.add_up()
+
+
+def test_a_server_that_equivocates_opens_a_difference_as_the_documentation_says():
+    session, members = committee(holders=4, threshold=2)
+    assert session.min_survivors == 3
+    holders = [Holder(session, members, name) for name in members.holders]
+    dealings = [
+        message
+        for client in range(4)
+        for message in Client(session, members, client, UPDATES[client]).start()
+    ]
+    sums = {}
+    for position, holder in enumerate(holders):
+        holder.start()
+        for dealing in dealings:
+            if dealing.recipient == holder.name:
+                holder.receive(dealing)
+        clients = (0, 1, 2, 3) if position < 2 else (0, 1, 2)
+        announced = Survivors(
+            session_id=session.id, sender="server", recipient=holder.name, clients=clients
+        )
+        (summed,) = holder.receive(announced)
+        sums.setdefault(clients, []).append(summed.shares)
+    four, three = (shamir.reconstruct(shamir.Shares.join(rows)) for rows in sums.values())
+    assert np.array_equal(four - three, 256 * UPDATES[3])
+    assert "equivocate" in Sharing.__doc__
 
 
 def test_only_the_server_names_survivors():
@@ -422,7 +595,7 @@ def test_no_common_client_is_an_error():
     ]
     for heard in reports[:-1]:
         server.receive(heard)
-    with pytest.raises(ProtocolError, match="survivors: got 0, expected at least 1"):
+    with pytest.raises(ProtocolError, match="survivors: got 0, expected at least 3"):
         server.receive(reports[-1])
 
 
@@ -497,6 +670,17 @@ def test_impossible_holders_are_refused(holders):
 def test_a_threshold_beyond_the_holders_is_refused(threshold):
     with pytest.raises(ValueError, match="expected 1 to 3, all the holders"):
         run(Sharing(holders=3, threshold=threshold))
+
+
+def test_a_session_binds_the_fewest_survivors():
+    opened = [
+        replace(
+            Sharing(holders=3, min_survivors=fewest).open_session(range(3), length=1),
+            nonce=bytes(16),
+        )
+        for fewest in (1, 2, 2)
+    ]
+    assert opened[0].id != opened[1].id == opened[2].id
 
 
 def test_a_session_binds_field_and_holders():

@@ -125,8 +125,9 @@ def test_a_hook_sees_a_message_and_its_bytes_and_may_send_another():
 @pytest.mark.parametrize("cut", [0, 1, 13, 20, 60, -1])
 def test_cut_bytes_end_the_round_with_an_error(aggregator, cut):
     transport = InMemoryTransport(tamper=lambda _, data: data[:cut])
-    with pytest.raises(DeserializationError):
+    with pytest.raises(ProtocolError, match=r"cannot read .* of 'client-0'") as caught:
         aggregator.aggregate(UPDATES, transport=transport)
+    assert isinstance(caught.value.__cause__, DeserializationError)
 
 
 def test_counts_handed_out_do_not_follow_later_messages():

@@ -44,6 +44,7 @@ def aggregate(
     *,
     protocol: str | Aggregator,
     threshold: int | None = None,
+    min_survivors: int | None = None,
     holders: Literal["clients"] | int | None = None,
     check: bool | None = None,
     key_bits: int | None = None,
@@ -65,6 +66,9 @@ def aggregate(
         One array of real numbers a client, all of one shape.
     protocol : {"plain", "paillier", "sharing"} or Aggregator
         What protects the updates. Pass an aggregator to keep its keys for the next round.
+    min_survivors : int, optional
+        The fewest clients whose sum may be opened; by default the protocol's, two or more unless
+        the roster is one client.
     threshold, holders, check, key_bits, insecure, threads : optional
         Options of the protocol's class, for those that have them.
     encoding : FixedPoint, optional
@@ -103,6 +107,7 @@ def aggregate(
     """
     options: dict[str, object] = {
         "threshold": threshold,
+        "min_survivors": min_survivors,
         "holders": holders,
         "check": check,
         "key_bits": key_bits,

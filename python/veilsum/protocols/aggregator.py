@@ -59,21 +59,39 @@ class Aggregator(ABC):
         The protocol's name.
     messages : tuple of type
         Its message classes, in the order of its rounds.
+    min_survivors : int or None
+        The fewest clients whose sum may be opened; None stands for the protocol's default.
     setup_seconds : float
         What was spent once, before the first round.
     """
 
     name: ClassVar[str]
     messages: ClassVar[tuple[type[Message], ...]]
+    min_survivors: int | None = None
     setup_seconds: float = 0.0
 
     @abstractmethod
     def capacity(self) -> int:
         """Return the largest magnitude that a sum of digits may have."""
 
-    @abstractmethod
-    def threshold_for(self, roster: Sequence[int]) -> int:
-        """Return how many parties must stay when these clients are invited."""
+    def threshold_for(self, roster: Sequence[int]) -> int:  # noqa: ARG002
+        """Return how many parties open a sum together when these clients are invited: one."""
+        return 1
+
+    def min_survivors_for(self, roster: Sequence[int]) -> int:
+        """Return the fewest clients whose sum may be opened when these are invited.
+
+        What was asked for, or two, since the sum of one client is its update; one in a roster of
+        one.
+
+        Raises
+        ------
+        ValueError
+            When more are asked for than are invited.
+        """
+        if self.min_survivors is None:
+            return min(2, len(roster))
+        return among("min_survivors", self.min_survivors, len(roster), "clients")
 
     def parameters(self, roster: Sequence[int]) -> dict[str, bytes]:  # noqa: ARG002
         """Return what a session binds beyond what all protocols do."""
@@ -118,7 +136,7 @@ class Aggregator(ABC):
         Raises
         ------
         ValueError
-            When the roster is empty or has too few clients for the threshold.
+            When the roster is empty, or has too few clients for `threshold` or `min_survivors`.
         BudgetExceeded
             When no encoding in digits fits the protocol's numbers.
         """
@@ -132,6 +150,7 @@ class Aggregator(ABC):
             protocol=self.name,
             roster=tuple(roster),
             threshold=self.threshold_for(roster),
+            min_survivors=self.min_survivors_for(roster),
             round=round,
             length=length,
             encoding=encoding,
@@ -184,6 +203,8 @@ class Aggregator(ABC):
             When a value is NaN, infinite or beyond the encoding's bound.
         ProtocolError
             When too few parties are left, or a message is refused.
+        DecodingError
+            When holders' sums disagree.
 
         Examples
         --------
@@ -218,17 +239,17 @@ class Aggregator(ABC):
         )
 
 
-def threshold_among(threshold: int, count: int, members: str) -> int:
-    """Return the threshold, when that many members exist at all.
+def among(name: str, value: int, count: int, members: str) -> int:
+    """Return the option with that name, when that many members exist at all.
 
     Raises
     ------
     ValueError
         When they do not.
     """
-    if not 1 <= threshold <= count:
-        raise ValueError(f"threshold: got {threshold}, expected 1 to {count}, all the {members}")
-    return threshold
+    if not 1 <= value <= count:
+        raise ValueError(f"{name}: got {value}, expected 1 to {count}, all the {members}")
+    return value
 
 
 def _outcome(parties: Sequence[Party]) -> Outcome:

@@ -7,8 +7,10 @@ in every message, so that nothing can be moved from one session to another.
 """
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
 from functools import cached_property, wraps
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
@@ -18,7 +20,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from veilsum import randomness
 from veilsum.encoding import Digits, FixedPoint
-from veilsum.errors import BudgetExceeded, DeserializationError, ProtocolError
+from veilsum.errors import (
+    BudgetExceeded,
+    DecodingError,
+    DeserializationError,
+    ProtocolError,
+    VeilsumError,
+)
 from veilsum.wire import Kind, Reader, Writer, length_prefixed
 
 __all__ = [
@@ -27,10 +35,12 @@ __all__ = [
     "Party",
     "Phase",
     "Session",
+    "blaming",
     "client_name",
     "decode",
     "read_clients",
     "require_clients",
+    "require_survivors",
     "state",
     "write_clients",
 ]
@@ -56,6 +66,9 @@ def _fresh_nonce() -> bytes:
 class Session:
     """All that the parties of one round agree on before it starts.
 
+    Whoever opens a session proposes it; a client that receives one compares it with what it knows
+    itself by `require`, before it makes its party.
+
     Parameters
     ----------
     protocol : str
@@ -63,7 +76,9 @@ class Session:
     roster : tuple of int
         Indices of the invited clients, ascending.
     threshold : int
-        How many parties must stay; each protocol says which.
+        How many parties open a sum together, such as the holders of shares; 1 where one does.
+    min_survivors : int
+        The fewest clients whose sum may be opened; at most all of the roster.
     round : int
         The training round.
     length : int
@@ -83,6 +98,7 @@ class Session:
     protocol: str
     roster: tuple[int, ...]
     threshold: int
+    min_survivors: int
     round: int
     length: int
     encoding: FixedPoint
@@ -96,10 +112,16 @@ class Session:
             raise ValueError(
                 f"roster: got {self.roster}, expected distinct indices from 0, ascending"
             )
-        for name, least in (("threshold", 1), ("round", 0), ("length", 1)):
+        least = {"threshold": 1, "min_survivors": 1, "round": 0, "length": 1}
+        for name, lowest in least.items():
             value = getattr(self, name)
-            if value < least:
-                raise ValueError(f"{name}: got {value}, expected at least {least}")
+            if value < lowest:
+                raise ValueError(f"{name}: got {value}, expected at least {lowest}")
+        if self.min_survivors > len(self.roster):
+            raise ValueError(
+                f"min_survivors: got {self.min_survivors}, "
+                f"expected at most {len(self.roster)}, the whole roster"
+            )
         names = [name for name, _ in self.parameters]
         if names != sorted(set(names)):
             raise ValueError(f"parameters: got {names}, expected distinct names, sorted")
@@ -107,7 +129,7 @@ class Session:
     @cached_property
     def id(self) -> bytes:
         """SHA-256 over every field, each length-prefixed: 32 bytes."""
-        numbers = (self.threshold, self.round, self.length)
+        numbers = (self.threshold, self.min_survivors, self.round, self.length)
         parts = (
             b"veilsum/session/v1",
             self.protocol.encode(),
@@ -122,6 +144,64 @@ class Session:
             self.nonce,
         )
         return hashlib.sha256(length_prefixed(*parts)).digest()
+
+    def require(
+        self,
+        *,
+        model_digest: bytes | None = None,
+        min_threshold: int = 1,
+        min_survivors: int = 1,
+        max_bound: float = math.inf,
+        parameters: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Refuse a session that is not what a client knows or asks for itself.
+
+        A session id makes all parties of a session share its contents, true or not. Only a client
+        that compares them with a view of its own notices that it was handed another model, a lower
+        threshold or a foreign key.
+
+        Parameters
+        ----------
+        model_digest : bytes, optional
+            The digest of the model that the client trained on.
+        min_threshold, min_survivors : int
+            The lowest `threshold` and `min_survivors` that the client accepts.
+        max_bound : float
+            The largest bound of the encoding that the client accepts.
+        parameters : mapping of str to bytes, optional
+            Parameters that must be there with these values, such as a key's fingerprint.
+
+        Raises
+        ------
+        ProtocolError
+            When the session differs.
+
+        Examples
+        --------
+        >>> from veilsum.protocols import Sharing
+        >>> session = Sharing(holders=5).open_session(range(9), length=4, model_digest=b"model 7")
+        >>> session.require(model_digest=b"model 7", min_threshold=3, min_survivors=5)
+        >>> session.require(model_digest=b"model 8")
+        Traceback (most recent call last):
+            ...
+        veilsum.errors.ProtocolError: session: it binds another model than this client has
+        """
+        if model_digest is not None and model_digest != self.model_digest:
+            raise ProtocolError("session: it binds another model than this client has")
+        lowest = {"threshold": min_threshold, "min_survivors": min_survivors}
+        for name, least in lowest.items():
+            if getattr(self, name) < least:
+                raise ProtocolError(
+                    f"session: {name} is {getattr(self, name)}, this client asks for {least}"
+                )
+        if not self.encoding.bound <= max_bound:
+            raise ProtocolError(
+                f"session: the bound is {self.encoding.bound}, this client allows {max_bound}"
+            )
+        bound = dict(self.parameters)
+        for name, value in (parameters or {}).items():
+            if bound.get(name) != value:
+                raise ProtocolError(f"session: {name!r} is not what this client knows")
 
     @property
     def clients(self) -> tuple[str, ...]:
@@ -328,7 +408,15 @@ class Party(ABC):
     `state`; it says with `gather` which messages it waits for and which state follows them, or
     with `conclude` that the sum is there, and returns the messages that it sends.
 
-    A message that is refused leaves the party as it was.
+    A message that is refused leaves the party as it was. Nothing is kept for later: a message that
+    comes before its round is refused too, so a network that may reorder messages has to hold it
+    back until `awaits` names its class.
+
+    What others send never raises an error about an argument of the caller's: whatever a callback of
+    `gather`, or a state that follows one, finds wrong with it becomes a `ProtocolError` that says
+    whose message it was, or that the messages do not fit together. The cause is chained to it. Only
+    `DecodingError` stays, since it says more: holders' sums disagree. A party reads its own input
+    in `begin`, whose errors are left alone.
 
     Parameters
     ----------
@@ -377,10 +465,15 @@ class Party(ABC):
         ------
         ProtocolError
             When the message is of a foreign session, for somebody else, from a sender who has no
-            say here, of another round of the protocol, or has come before.
+            say here, of another round of the protocol, or has come before; when its contents are
+            not what the sender owes; or when it was the last one and the messages do not fit
+            together.
+        DecodingError
+            When holders' sums disagree.
         """
         gathering = self._admit(message)
-        gathering.each(message)
+        with blaming(f"{self.name} refuses {message.label!r} from {message.sender!r}"):
+            gathering.each(message)
         gathering.missing.discard(message.sender)
         gathering.heard.append(message.sender)
         return self._go_on([])
@@ -393,7 +486,10 @@ class Party(ABC):
         Raises
         ------
         ProtocolError
-            When too few have come to go on; the party has then left the session.
+            When too few have come to go on, or what has come does not fit together; the party has
+            then left the session.
+        DecodingError
+            When holders' sums disagree.
         """
         gathering = self._gathering
         if gathering is None:
@@ -453,7 +549,12 @@ class Party(ABC):
 
     def conclude(self, integers: NDArray[Any], survivors: tuple[int, ...]) -> None:
         """End with the survivors' sum in units of the encoding's scale."""
-        self.outcome = Outcome(self.session.encoding.dequantise(integers), integers, survivors)
+        encoding = self.session.encoding
+        limit = len(survivors) * encoding.limit
+        # An unchecked sum may be anything; honest ones decode faster for their limit.
+        honest = -limit <= integers.min() and integers.max() <= limit
+        sums = encoding.dequantise(integers, limit=limit if honest else None)
+        self.outcome = Outcome(sums, integers, survivors)
 
     def _admit(self, message: Message) -> _Gathering[Any]:
         gathering = self._gathering
@@ -478,8 +579,23 @@ class Party(ABC):
         while self._gathering is not None and not self._gathering.missing:
             gathering, self._gathering = self._gathering, None
             self.heard = tuple(gathering.heard)
-            messages = messages + gathering.then()
+            with blaming(f"{self.name} cannot go on with what came"):
+                messages = messages + gathering.then()
         return messages
+
+
+@contextmanager
+def blaming(prefix: str) -> Iterator[None]:
+    """Turn an error about what others have sent into a `ProtocolError` that begins with `prefix`.
+
+    `DecodingError` stays as it is.
+    """
+    try:
+        yield
+    except (ProtocolError, DecodingError):
+        raise
+    except VeilsumError as error:
+        raise ProtocolError(f"{prefix}: {error}") from error
 
 
 def write_clients(writer: Writer, clients: Sequence[int]) -> None:
@@ -505,3 +621,18 @@ def require_clients(clients: Sequence[int], known: Iterable[int]) -> None:
     strangers = sorted(set(clients).difference(known))
     if strangers:
         raise ProtocolError(f"the clients {strangers} are not known here")
+
+
+def require_survivors(clients: Sequence[int], session: Session, known: Iterable[int]) -> None:
+    """Refuse survivors that are fewer than the session allows, out of order or unknown.
+
+    Raises
+    ------
+    ProtocolError
+        When they are.
+    """
+    if len(clients) < session.min_survivors:
+        raise ProtocolError(
+            f"survivors: got {len(clients)}, expected at least {session.min_survivors}"
+        )
+    require_clients(clients, known)

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from veilsum import paillier
-from veilsum.errors import InvalidCiphertext, KeyMismatch, ProtocolError
-from veilsum.protocols.aggregator import Aggregator, threshold_among
+from veilsum.errors import DeserializationError, InvalidCiphertext, KeyMismatch, ProtocolError
+from veilsum.protocols.aggregator import Aggregator
 from veilsum.protocols.base import (
     Message,
     Party,
@@ -24,7 +24,7 @@ from veilsum.protocols.base import (
     Session,
     client_name,
     read_clients,
-    require_clients,
+    require_survivors,
     state,
     write_clients,
 )
@@ -34,6 +34,7 @@ __all__ = ["Client", "Combined", "Combiner", "Encrypted", "KeyHolder", "Opened",
 
 AGGREGATOR = "aggregator"
 KEY_HOLDER = "key-holder"
+_INT64 = np.iinfo(np.int64)
 MAX_CAPACITY = 1 << 998  # what a fixed-point bound can express
 
 
@@ -95,6 +96,8 @@ class Combined(Message):
 class Opened(Message):
     """Round 3, key holder to aggregator: the sum.
 
+    It has one encoding: as int64 when all of it fits, as wide integers only when some does not.
+
     Parameters
     ----------
     digit_sums : ndarray of int64, or of Python ints where they are wider, shape (width,)
@@ -108,10 +111,10 @@ class Opened(Message):
 
     def write(self, writer: Writer) -> None:
         """Append the sums."""
-        wide = self.digit_sums.dtype == object
+        wide = _is_wide(self.digit_sums)
         writer.u8(wide)
         if not wide:
-            writer.array(self.digit_sums)
+            writer.array(self.digit_sums.astype(np.int64))
             return
         writer.u32(self.digit_sums.size)
         for digit_sum in self.digit_sums:
@@ -122,8 +125,10 @@ class Opened(Message):
         """Return the sums."""
         if not reader.u8(max_value=1):
             return {"digit_sums": reader.array(np.int64, max_axes=1)}
-        integers = [reader.integer() for _ in range(reader.u32())]
-        return {"digit_sums": np.array(integers, object)}
+        digit_sums = np.array([reader.integer() for _ in range(reader.u32())], object)
+        if not _is_wide(digit_sums):
+            raise DeserializationError("sums that fit int64 are written as int64, not as integers")
+        return {"digit_sums": digit_sums}
 
 
 class Client(Party):
@@ -178,7 +183,7 @@ class Combiner(Party):
             self.session.clients,
             each=self._add,
             then=self.combine,
-            least=self.session.threshold,
+            least=self.session.min_survivors,
         )
         return []
 
@@ -225,7 +230,8 @@ class KeyHolder(Party):
     private_key : PrivateKey
         The key whose fingerprint the session binds.
     answered : set of bytes
-        Ids of the sessions that this key has answered; kept from round to round.
+        Ids of the sessions that this key has answered; kept from round to round, in memory alone:
+        a process that restarts with the same key and session would answer once more.
     threads : int or None
         Threads for decryption; None means all cores.
     """
@@ -252,12 +258,7 @@ class KeyHolder(Party):
         return []
 
     def _take(self, combined: Combined) -> None:
-        require_clients(combined.clients, self.session.roster)
-        if len(combined.clients) < self.session.threshold:
-            raise ProtocolError(
-                f"survivors: got {len(combined.clients)}, "
-                f"expected at least {self.session.threshold}"
-            )
+        require_survivors(combined.clients, self.session, self.session.roster)
         if self.session.id in self._answered:
             raise ProtocolError("the key holder answers once a session, and has")
         self._combined = _admitted(
@@ -290,17 +291,19 @@ class Paillier(Aggregator):
     adversary      semi-honest aggregator, key holder and clients
     collusion      the aggregator and the key holder together read every update; any
                    other coalition learns no more than the sum
-    dropouts       any client, down to `threshold`; neither of the two others
-    leaks          the sum and the roster, to both; the sum of one survivor is its
-                   update, so ask for a `threshold` of 2 or more where that matters
+    dropouts       any client, down to `min_survivors`; neither of the two others
+    leaks          the sum and the roster, to both
     ============== ====================================================================
 
-    The channels are assumed to be authenticated: the messages are not signed.
+    The channels are assumed to be authenticated: the messages are not signed. That a session is
+    answered once is remembered in memory, as long as the aggregator lives.
 
     Parameters
     ----------
-    threshold : int
-        How many clients must stay; the key holder opens no sum of fewer.
+    min_survivors : int, optional
+        The fewest clients whose sum the key holder opens: two by default, since the sum of one is
+        its update; one in a roster of one. The sum of `min_survivors` hides an update from all
+        but the others in it, so ask for `c + 2` where `c` clients may collude.
     key_bits : int
         Bits of a modulus that is generated.
     keys : tuple of (PublicKey, PrivateKey), optional
@@ -334,7 +337,7 @@ class Paillier(Aggregator):
     def __init__(
         self,
         *,
-        threshold: int = 1,
+        min_survivors: int | None = None,
         key_bits: int = 3072,
         keys: tuple[paillier.PublicKey, paillier.PrivateKey] | None = None,
         insecure: bool = False,
@@ -347,7 +350,7 @@ class Paillier(Aggregator):
         self.setup_seconds = perf_counter() - begin
         if private.public_key.fingerprint != public.fingerprint:
             raise KeyMismatch("keys: the public key is not the private key's; pass a pair")
-        self.threshold = threshold
+        self.min_survivors = min_survivors
         self.public_key = public
         self.threads = threads
         self._private_key = private
@@ -357,10 +360,6 @@ class Paillier(Aggregator):
         """Return the largest magnitude that a sum of digits may have."""
         # Half, since the bound of a digit is rounded up to a power of two.
         return min(self.public_key.plaintext_limit // 2, MAX_CAPACITY)
-
-    def threshold_for(self, roster: Sequence[int]) -> int:
-        """Return how many clients must stay when these are invited."""
-        return threshold_among(self.threshold, len(roster), "clients")
 
     def parameters(self, roster: Sequence[int]) -> dict[str, bytes]:  # noqa: ARG002
         """Return the key's fingerprint, which a session binds."""
@@ -380,6 +379,11 @@ class Paillier(Aggregator):
             for client, update in updates.items()
         ]
         return [combiner, key_holder, *clients]
+
+
+def _is_wide(integers: NDArray[Any]) -> bool:
+    """Whether one of the integers is beyond int64."""
+    return any(not _INT64.min <= integer <= _INT64.max for integer in integers.tolist())
 
 
 def _bound(session: Session) -> int:

@@ -3,7 +3,7 @@
 Round 1. Every client sends its digits to the server, which adds them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from veilsum.errors import ProtocolError
-from veilsum.protocols.aggregator import Aggregator, threshold_among
+from veilsum.protocols.aggregator import Aggregator
 from veilsum.protocols.base import Message, Party, Phase, Session, client_name, state
 from veilsum.wire import Reader, Writer
 
@@ -80,7 +80,7 @@ class Server(Party):
             self.session.clients,
             each=self._add,
             then=self.close,
-            least=self.session.threshold,
+            least=self.session.min_survivors,
         )
         return []
 
@@ -103,14 +103,15 @@ class Plain(Aggregator):
     ============== ====================================================================
     adversary      none: the server is trusted with every update
     collusion      not applicable
-    dropouts       any, down to `threshold` clients
+    dropouts       any, down to `min_survivors` clients
     leaks          every update, to the server
     ============== ====================================================================
 
     Parameters
     ----------
-    threshold : int
-        How many clients must stay.
+    min_survivors : int, optional
+        How many clients must stay: two by default, as under the protocols that hide something, so
+        that all of them refuse the same rounds; one in a roster of one.
 
     Examples
     --------
@@ -121,16 +122,12 @@ class Plain(Aggregator):
     name = "plain"
     messages = (Update,)
 
-    def __init__(self, *, threshold: int = 1) -> None:
-        self.threshold = threshold
+    def __init__(self, *, min_survivors: int | None = None) -> None:
+        self.min_survivors = min_survivors
 
     def capacity(self) -> int:
         """Return the largest magnitude that a sum of digits may have."""
         return CAPACITY
-
-    def threshold_for(self, roster: Sequence[int]) -> int:
-        """Return how many clients must stay when these are invited."""
-        return threshold_among(self.threshold, len(roster), "clients")
 
     def parties(self, session: Session, updates: Mapping[int, ArrayLike]) -> list[Party]:
         """Return the server and the clients that take part."""

@@ -2,16 +2,22 @@
 
 Round 1. Every client splits its digits into shares, one for each holder.
 Round 2. Every holder reports to the server whose shares it has.
-Round 3. The server announces the survivors: those that every answering holder has heard.
-Round 4. Every holder adds the survivors' shares and sends the sum; the server rebuilds the sum of
-the updates from the sums of the shares.
+Round 3. The server announces the survivors: those that every answering holder has heard. When
+these are too few it goes on without the holders that have missed the most (`agree`).
+Round 4. Every holder that is told adds the survivors' shares and sends the sum; the server rebuilds
+the sum of the updates from the sums of the shares.
 
 A client that vanishes after it has reached only some holders is left out by round 3, and a holder
 may vanish at any time as long as `threshold` holders remain.
+
+The server is trusted to announce one and the same list to all: see `Sharing` for what a server that
+does not can learn.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -21,7 +27,7 @@ from veilsum import shamir
 from veilsum.encoding import Digits
 from veilsum.errors import BudgetExceeded, DecodingError, ProtocolError
 from veilsum.field import P50, PrimeField
-from veilsum.protocols.aggregator import Aggregator, threshold_among
+from veilsum.protocols.aggregator import Aggregator, among
 from veilsum.protocols.base import (
     Message,
     Party,
@@ -30,6 +36,7 @@ from veilsum.protocols.base import (
     client_name,
     read_clients,
     require_clients,
+    require_survivors,
     state,
     write_clients,
 )
@@ -46,6 +53,7 @@ __all__ = [
     "Sharing",
     "Summed",
     "Survivors",
+    "agree",
 ]
 
 SERVER = "server"
@@ -53,7 +61,38 @@ CAPACITY = 2**62 - 1  # digits stay in int64, whatever the field
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Dealing(Message):
+class _OfShares(Message):
+    """A message whose one field is a holder's row of shares."""
+
+    shares: shamir.Shares
+
+    def write(self, writer: Writer) -> None:
+        """Append the shares."""
+        writer.blob(self.shares.to_bytes())
+
+    @classmethod
+    def read(cls, reader: Reader) -> Mapping[str, Any]:
+        """Return the shares."""
+        return {"shares": shamir.Shares.from_bytes(reader.blob())}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _OfClients(Message):
+    """A message whose one field is a list of clients."""
+
+    clients: tuple[int, ...]
+
+    def write(self, writer: Writer) -> None:
+        """Append the indices."""
+        write_clients(writer, self.clients)
+
+    @classmethod
+    def read(cls, reader: Reader) -> Mapping[str, Any]:
+        """Return the indices."""
+        return {"clients": read_clients(reader)}
+
+
+class Dealing(_OfShares):
     """Round 1, client to holder: the holder's share of every digit.
 
     Parameters
@@ -62,23 +101,11 @@ class Dealing(Message):
         The holder's row. It is secret: the channel must hide it from everybody else.
     """
 
-    shares: shamir.Shares
-
     label: ClassVar[str] = "sharing/dealing"
     phase: ClassVar[Phase] = "protect"
 
-    def write(self, writer: Writer) -> None:
-        """Append the shares."""
-        writer.blob(self.shares.to_bytes())
 
-    @classmethod
-    def read(cls, reader: Reader) -> Mapping[str, Any]:
-        """Return the shares."""
-        return {"shares": shamir.Shares.from_bytes(reader.blob())}
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Heard(Message):
+class Heard(_OfClients):
     """Round 2, holder to server: whose shares the holder has.
 
     Parameters
@@ -87,23 +114,11 @@ class Heard(Message):
         Indices, ascending.
     """
 
-    clients: tuple[int, ...]
-
     label: ClassVar[str] = "sharing/heard"
     phase: ClassVar[Phase] = "combine"
 
-    def write(self, writer: Writer) -> None:
-        """Append the indices."""
-        write_clients(writer, self.clients)
 
-    @classmethod
-    def read(cls, reader: Reader) -> Mapping[str, Any]:
-        """Return the indices."""
-        return {"clients": read_clients(reader)}
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Survivors(Message):
+class Survivors(_OfClients):
     """Round 3, server to holder: whose shares are to be added.
 
     Parameters
@@ -112,23 +127,11 @@ class Survivors(Message):
         Indices, ascending.
     """
 
-    clients: tuple[int, ...]
-
     label: ClassVar[str] = "sharing/survivors"
     phase: ClassVar[Phase] = "combine"
 
-    def write(self, writer: Writer) -> None:
-        """Append the indices."""
-        write_clients(writer, self.clients)
 
-    @classmethod
-    def read(cls, reader: Reader) -> Mapping[str, Any]:
-        """Return the indices."""
-        return {"clients": read_clients(reader)}
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Summed(Message):
+class Summed(_OfShares):
     """Round 4, holder to server: the sum of the survivors' shares.
 
     Parameters
@@ -137,19 +140,8 @@ class Summed(Message):
         The holder's row of a sharing of the sum.
     """
 
-    shares: shamir.Shares
-
     label: ClassVar[str] = "sharing/summed"
     phase: ClassVar[Phase] = "combine"
-
-    def write(self, writer: Writer) -> None:
-        """Append the shares."""
-        writer.blob(self.shares.to_bytes())
-
-    @classmethod
-    def read(cls, reader: Reader) -> Mapping[str, Any]:
-        """Return the shares."""
-        return {"shares": shamir.Shares.from_bytes(reader.blob())}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,8 +154,6 @@ class Committee:
         Party names; the holder at position ``i`` has the point ``i + 1``.
     threshold : int
         How many of them rebuild a sum; fewer learn nothing.
-    fewest_survivors : int
-        The fewest clients whose sum may be opened.
     field : PrimeField
         Where the shares live.
     threads : int or None
@@ -172,7 +162,6 @@ class Committee:
 
     holders: tuple[str, ...]
     threshold: int
-    fewest_survivors: int
     field: PrimeField
     threads: int | None
 
@@ -224,20 +213,6 @@ class Committee:
             if got[name] != value:
                 raise ProtocolError(f"shares for {holder}: {name} is {got[name]}, not {value}")
 
-    def check_survivors(self, clients: Sequence[int], known: Iterable[int]) -> None:
-        """Refuse survivors that are too few, out of order, repeated or unknown.
-
-        Raises
-        ------
-        ProtocolError
-            When they are.
-        """
-        if len(clients) < self.fewest_survivors:
-            raise ProtocolError(
-                f"survivors: got {len(clients)}, expected at least {self.fewest_survivors}"
-            )
-        require_clients(clients, known)
-
 
 class Client(Party):
     """A client that is no holder: it deals, and is done."""
@@ -287,7 +262,7 @@ class Holder(Party):
         return [heard]
 
     def _agree(self, survivors: Survivors) -> None:
-        self._committee.check_survivors(survivors.clients, self.session.survivors(self._rows))
+        require_survivors(survivors.clients, self.session, self.session.survivors(self._rows))
         self._survivors = survivors.clients
 
     @state("combine")
@@ -329,7 +304,7 @@ class Server(Party):
         super().__init__(session, SERVER)
         self._committee = committee
         self._check = check
-        self._common = set(session.roster)
+        self._reports: dict[str, tuple[int, ...]] = {}
         self._survivors: tuple[int, ...] = ()
         self._sums: dict[str, shamir.Shares] = {}
 
@@ -347,17 +322,22 @@ class Server(Party):
 
     def _note(self, heard: Heard) -> None:
         require_clients(heard.clients, self.session.roster)
-        self._common.intersection_update(heard.clients)
+        self._reports[heard.sender] = heard.clients
 
     @state("combine")
     def announce(self) -> list[Message]:
-        """Round 3: name the survivors to the holders that answered."""
-        survivors = tuple(sorted(self._common))
-        self._committee.check_survivors(survivors, self.session.roster)
+        """Round 3: name the survivors to the holders that have heard them all."""
+        in_order = sorted(self._reports, key=self._committee.holders.index)
+        holders, survivors = agree(
+            {holder: self._reports[holder] for holder in in_order},
+            min_holders=self._committee.threshold,
+            min_survivors=self.session.min_survivors,
+        )
+        require_survivors(survivors, self.session, self.session.roster)
         self._survivors = survivors
         self.gather(
             Summed,
-            self.heard,
+            holders,
             each=self._collect,
             then=self.rebuild,
             least=self._committee.threshold,
@@ -366,7 +346,7 @@ class Server(Party):
             Survivors(
                 session_id=self.session.id, sender=SERVER, recipient=holder, clients=survivors
             )
-            for holder in self.heard
+            for holder in holders
         ]
 
     def _collect(self, summed: Summed) -> None:
@@ -400,15 +380,21 @@ class Sharing(Aggregator):
     """Every update is shared among holders, who give out the sum alone.
 
     ============== ====================================================================
-    adversary      semi-honest clients and holders; holders may also hand in altered
-                   sums, which `check` notices but does not repair
-    collusion      up to ``threshold - 1`` holders together learn nothing; the server
-                   may be among them, since it sees sums alone
-    dropouts       clients: before or while they deal; holders: at any time, down to
-                   `threshold`. With ``holders="clients"`` at least `threshold` clients
-                   must survive
-    leaks          the sum and the roster; the sum of one survivor is its update
+    adversary      semi-honest server, clients and holders; holders may also hand in
+                   altered sums, which `check` notices but does not repair
+    collusion      up to ``threshold - 1`` holders together learn nothing beyond the sum,
+                   as long as the server keeps to the protocol
+    dropouts       clients: before or while they deal, down to `min_survivors`; holders:
+                   at any time, down to `threshold`
+    leaks          the sum and the roster
     ============== ====================================================================
+
+    A server that does not keep to the protocol can equivocate: it announces the survivors 0, 1, 2
+    and 3 to some holders and 0, 1 and 2 to others, and the difference of the two sums is one
+    client's update. It needs `threshold` sums of each list, so that it succeeds alone when
+    ``2 * threshold`` is at most the number of holders, and with the help of colluding holders
+    above that: ``2 * threshold - m`` of `m` holders answer both lists for it. A round in which the
+    holders agree on the list, and signatures, would stop it; this version has neither.
 
     Altered sums are noticed as long as fewer than ``answered - threshold + 1`` of them are; when
     no more than `threshold` holders answer there is nothing to compare with, and only a sum that
@@ -420,7 +406,14 @@ class Sharing(Aggregator):
     Parameters
     ----------
     threshold : int, optional
-        How many holders rebuild a sum; a majority of them by default.
+        How many holders rebuild a sum; a majority of them by default. Half of them or fewer, such
+        as the 2 of 4 of Sharma et al., is allowed: more holders may vanish and more altered sums
+        are noticed, but a server that equivocates then needs nobody's help.
+    min_survivors : int, optional
+        The fewest clients whose sum the holders give out. By default a majority of the roster,
+        or `threshold` where the clients hold the shares, and in both cases two at the least; one
+        in a roster of one. The sum of `min_survivors` hides an update from all but the others in
+        it, so ask for `c + 2` where `c` clients may collude.
     holders : "clients" or int
         Whether the clients hold the shares themselves, as in Sharma et al. 2022, or how many
         separate holders do.
@@ -447,6 +440,7 @@ class Sharing(Aggregator):
         self,
         *,
         threshold: int | None = None,
+        min_survivors: int | None = None,
         holders: Literal["clients"] | int = "clients",
         field: PrimeField = P50,
         check: bool = True,
@@ -457,6 +451,7 @@ class Sharing(Aggregator):
         if not isinstance(holders, str) and holders < 1:
             raise ValueError(f"holders: got {holders}, expected at least 1")
         self.threshold = threshold
+        self.min_survivors = min_survivors
         self.holders = holders
         self.field = field
         self.check = check
@@ -469,8 +464,16 @@ class Sharing(Aggregator):
     def threshold_for(self, roster: Sequence[int]) -> int:
         """Return how many holders must stay when these clients are invited."""
         count = len(self._names(roster))
-        threshold = count // 2 + 1 if self.threshold is None else self.threshold
-        return threshold_among(threshold, count, "holders")
+        threshold = _majority(count) if self.threshold is None else self.threshold
+        return among("threshold", threshold, count, "holders")
+
+    def min_survivors_for(self, roster: Sequence[int]) -> int:
+        """Return the fewest clients whose sum may be opened when these are invited."""
+        if self.min_survivors is not None:
+            return super().min_survivors_for(roster)
+        apart = self.holders != "clients"
+        needed = _majority(len(roster)) if apart else self.threshold_for(roster)
+        return max(needed, super().min_survivors_for(roster))
 
     def parameters(self, roster: Sequence[int]) -> dict[str, bytes]:
         """Return the field and the holders, which a session binds."""
@@ -482,7 +485,6 @@ class Sharing(Aggregator):
         return Committee(
             holders=self._names(session.roster),
             threshold=session.threshold,
-            fewest_survivors=session.threshold if self.holders == "clients" else 1,
             field=self.field,
             threads=self.threads,
         )
@@ -502,6 +504,73 @@ class Sharing(Aggregator):
         if isinstance(self.holders, str):
             return tuple(client_name(client) for client in roster)
         return tuple(f"holder-{number}" for number in range(1, self.holders + 1))
+
+
+def agree(
+    reports: Mapping[str, Collection[int]], *, min_holders: int, min_survivors: int
+) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Choose the holders that add up, and the survivors: the clients that all of these have heard.
+
+    All holders are asked as long as they have `min_survivors` clients in common. Otherwise one
+    holder after the other is left out, down to `min_holders`. When leaving out a single one is
+    enough, it is the one without whom the others have the most in common; when it is not, it is
+    the one that has heard the fewest. Of equals it is the one with the least heard, and of these
+    the last.
+
+    Whenever `min_holders` of the holders have heard everybody that anybody has, or each holder has
+    heard all that the next has, or one holder fewer is enough, the choice succeeds if any does.
+    Beyond that it may fail where another choice would not: to find the best one is to find the
+    largest complete bipartite graph within a graph, for which no fast algorithm is known.
+
+    Parameters
+    ----------
+    reports : mapping of str to collection of int
+        Whom each answering holder has heard, in the order of the holders.
+    min_holders : int
+        How many holders rebuild a sum.
+    min_survivors : int
+        The fewest clients whose sum may be opened.
+
+    Returns
+    -------
+    holders : tuple of str
+        At least `min_holders`, in the order of `reports`.
+    survivors : tuple of int
+        What they have in common, ascending; fewer than `min_survivors` when no choice was found.
+
+    Examples
+    --------
+    >>> reports = {"holder-1": [2], "holder-2": [0, 1, 2], "holder-3": [0, 1, 2, 3]}
+    >>> agree(reports, min_holders=2, min_survivors=2)
+    (('holder-2', 'holder-3'), (0, 1, 2))
+    """
+    asked = {holder: frozenset(clients) for holder, clients in reports.items()}
+    while len(asked) > min_holders and len(_common(asked)) < min_survivors:
+        del asked[_most_deaf(asked, min_survivors)]
+    return tuple(asked), tuple(sorted(_common(asked)))
+
+
+def _common(reports: Mapping[str, frozenset[int]]) -> frozenset[int]:
+    first, *others = reports.values()
+    return first.intersection(*others)
+
+
+def _most_deaf(reports: Mapping[str, frozenset[int]], min_survivors: int) -> str:
+    heard_by = Counter(chain.from_iterable(reports.values()))
+    others = len(reports) - 1
+
+    def common_without(holder: str) -> int:
+        mine = reports[holder]
+        return sum(count - (client in mine) == others for client, count in heard_by.items())
+
+    place = {holder: number for number, holder in enumerate(reports)}
+    by_heard = sorted(reports, key=lambda holder: (len(reports[holder]), -place[holder]))
+    best = max(by_heard, key=common_without)
+    return best if common_without(best) >= min_survivors else by_heard[0]
+
+
+def _majority(count: int) -> int:
+    return count // 2 + 1
 
 
 def _sum(rows: Iterable[shamir.Shares]) -> shamir.Shares:

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Protocol
 
 from veilsum.errors import ProtocolError
-from veilsum.protocols.base import Message, Party, Phase, decode
+from veilsum.protocols.base import Message, Party, Phase, blaming, decode
 
 __all__ = ["InMemoryTransport", "Link", "Transport", "Work", "drive"]
 
@@ -142,7 +142,9 @@ class _Stage:
         if data is None or recipient is None:
             return []
         with self._timed(recipient):
-            return recipient.receive(decode(data, self._kinds))
+            with blaming(f"{recipient.name} cannot read {message.label!r} of {message.sender!r}"):
+                arrived = decode(data, self._kinds)
+            return recipient.receive(arrived)
 
     @contextmanager
     def _timed(self, party: Party) -> Iterator[None]:
@@ -180,9 +182,10 @@ def drive(
     Raises
     ------
     ProtocolError
-        When a message is refused, or too few parties are left.
-    DeserializationError
-        When the bytes that arrive are not a message.
+        When a message is refused, the bytes that arrive are not a message, or too few parties are
+        left.
+    DecodingError
+        When holders' sums disagree.
     """
     stage = _Stage(parties, kinds, transport)
     stage.start()
