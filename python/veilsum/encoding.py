@@ -217,7 +217,8 @@ class FixedPoint:
         return np.array(quotients, np.float64).reshape(array.shape)
 
     def _quantise_floats(self, array: NDArray[np.float64]) -> NDArray[Any]:
-        _refuse("values", ~(np.abs(array) <= self.bound), f"the bound {self.bound}")
+        bound = f"the bound {self.bound} (NaN never is)"
+        _refuse("values", ~(np.abs(array) <= self.bound), bound)
         binary = _is_power_of_two(self.scale)
         if self._wide or not (binary or self.scale <= _EXACT_FLOAT):
             return self._integers(map(self._round, array.flat), array.shape)

@@ -785,6 +785,21 @@ def test_nobody_can_assign_to_the_budget_or_another_attribute(
         setattr(matrix, name, getattr(matrix, name, 0))
 
 
+def test_what_only_plaintexts_could_answer_is_refused(matrix: CipherArray) -> None:
+    questions: list[Callable[[], object]] = [
+        lambda: matrix == matrix,
+        lambda: matrix != 1,
+        lambda: bool(matrix),
+        lambda: matrix in [matrix + 0],
+        lambda: np.array(matrix),
+        lambda: np.concatenate([matrix, matrix]),
+        lambda: hash(matrix),
+    ]
+    for question in questions:
+        with pytest.raises(TypeError):
+            question()
+
+
 def test_repr_shows_the_shape_and_no_number(matrix: CipherArray) -> None:
     expected = "CipherArray(shape=(2, 3), scale=1, limit of 54 bits, 512-bit key)"
     assert repr(matrix) == str(matrix) == expected

@@ -12,7 +12,7 @@ of ``2 * bits / 64`` words for each ciphertext.
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import gmpy2
 import numpy as np
@@ -367,6 +367,17 @@ class CipherArray:
         vector = _checked_vector(public_key, rows)
         return cls(public_key, vector, shape=shape, scale=scale, limit=limit)
 
+    def __eq__(self, other: object) -> NoReturn:
+        raise TypeError("ciphertexts cannot be compared: equal plaintexts look different; decrypt")
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("an array of ciphertexts is neither true nor false; decrypt it")
+
+    def __array__(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("an array of ciphertexts is no array of numbers; decrypt it")
+
     def __repr__(self) -> str:
         return (
             f"CipherArray(shape={self.shape}, scale={self.scale}, "
@@ -385,7 +396,7 @@ class CipherArray:
                 raise KeyMismatch("operands are under different keys; encrypt both under one key")
             if other.scale != self.scale:
                 raise ScaleMismatch(
-                    f"operands have scales {self.scale} and {other.scale}; "
+                    f"operands have scales {self.scale} and {other.scale} (1: integers); "
                     "encrypt both with one encoding, or multiply both by the same kind of factor"
                 )
             return self._with(other.vector, shape=other.shape, limit=other.limit)
