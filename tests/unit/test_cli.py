@@ -1,6 +1,10 @@
 """The command line: what it prints and writes, and how it fails."""
 
+import errno
+import io
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 import veilsum
@@ -18,7 +23,7 @@ from veilsum.experiments import compare, figures
 
 SMALL = (
     *("compare", "--dataset", "diabetes", "--clients", "3", "--iterations", "4"),
-    *("--seeds", "2", "--malicious", "1", "--key-bits", "1024"),
+    *("--seeds", "5", "--malicious", "1", "--key-bits", "1024"),
 )
 
 
@@ -74,6 +79,8 @@ def test_help_lists_every_option_of_compare() -> None:
         *("iterations", "precision", "features", "seed", "seeds", "threads", "output"),
     ):
         assert f"--{option} " in text
+    assert "<" not in text
+    assert "Sharma, Shirur, Singh and Satao (2022)" in text
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -143,6 +150,12 @@ def test_every_option_reaches_the_comparison(tmp_path: Path) -> None:
         (("--dataset", "iris"), "'iris' is not a shipped table"),
         (("--target", "y"), "target: a shipped data set has its own"),
         (("--output", "no/such/place"), "output: no/such is not a directory"),
+        (("--dataset", "conrete"), "did you mean concrete?"),
+        (("--dataset", ".", "--target", "y"), "dataset: . is a directory, not a CSV file"),
+        (("--dataset", "t.txt", "--target", "y"), "dataset: t.txt is not a CSV file"),
+        (("--dataset", "", "--target", "y"), "dataset: an empty name is"),
+        (("--output", ""), "output: got an empty name"),
+        (("--output", "x" * 300), "choose another --output"),
         (("--output", "."), "output: . is the working directory"),
         (("--nonsense",), "No such option: --nonsense"),
     ],
@@ -185,6 +198,76 @@ def test_somebody_elses_directory_is_refused_before_any_work(tmp_path: Path) -> 
     (tmp_path / "veilsum-compare" / "thesis.tex").write_text("years of work")
     refused(veil("compare"), "holds files that veilsum did not write")
     assert (tmp_path / "veilsum-compare" / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_directory_that_cannot_be_created_is_refused_before_any_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refuse = failing(OSError(errno.EPERM, "Operation not permitted"))
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    monkeypatch.setattr(compare, "run", failing(AssertionError("work was begun")))
+    refused(
+        veil("compare", "--output", "there"),
+        "output: there cannot be created (Operation not permitted); choose another --output",
+    )
+
+
+def test_while_it_works_only_a_hidden_directory_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def run(*_: object, **__: object) -> NoReturn:
+        seen.extend(path.name for path in tmp_path.iterdir())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compare, "run", run)
+    assert veil("compare").exit_code == 130
+    assert len(seen) == 1
+    assert seen[0].startswith(".veilsum-")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_appear_while_it_works_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*_: object, **__: object) -> None:
+        (tmp_path / "veilsum-compare").mkdir()
+        (tmp_path / "veilsum-compare" / "thesis.tex").write_text("years of work")
+
+    monkeypatch.setattr(compare, "run", run)
+    refused(veil("compare"), "holds files that veilsum did not write")
+    assert [path.name for path in tmp_path.iterdir()] == ["veilsum-compare"]
+    assert (tmp_path / "veilsum-compare" / "thesis.tex").read_text() == "years of work"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "warning"),
+    [
+        (("--threshold", "1"), "with --threshold 1 every holder alone reads everything"),
+        (("--seeds", "4"), "intervals over 4 seeds say little; use --seeds 5 or more"),
+        (("--dataset", "t.csv", "--target", "y"), "only 3 rows are held out"),
+    ],
+)
+def test_what_makes_a_comparison_doubtful_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], warning: str
+) -> None:
+    (tmp_path / "t.csv").write_text("x,y\n" + "".join(f"{n},{n % 7}\n" for n in range(13)))
+    monkeypatch.setattr(compare, "run", failing(ProtocolError("enough")))
+    lines = veil("compare", *arguments).stderr.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith(f"veilsum: warning: {warning}")
+
+
+@pytest.mark.parametrize("columns", ["80", "60"])
+@pytest.mark.usefixtures("undrawn")
+def test_every_table_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    monkeypatch.setattr(commands, "_PIPE_WIDTH", int(columns))
+    lines = veil(*SMALL).stdout.splitlines()
+    assert max(map(len, lines)) <= int(columns)
+    for whole in ("Protocol ", "Paillier", "Expansion", "Client: protect"):
+        assert any(whole in line for line in lines)
+    assert not any("…" in line for line in lines)
 
 
 def failing(error: BaseException) -> Callable[..., NoReturn]:
@@ -237,6 +320,87 @@ def test_another_missing_module_is_not_blamed_on_the_extra(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "veilsum.experiments", None)
     with pytest.raises(ModuleNotFoundError, match="experiments"):
         cli.main()
+
+
+def program(tmp_path: Path, *arguments: str, **how: Any) -> subprocess.CompletedProcess[bytes]:
+    code = "from veilsum.cli import main; main()"
+    environment = {**os.environ, **how.pop("environment", {})}
+    how = {"stdout": subprocess.PIPE, **how}
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        env=environment,
+        check=False,
+        **how,
+    )
+
+
+def test_an_unknown_kernel_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    done = program(tmp_path, "cpu", environment={"VEILSUM_KERNEL": "foo"})
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"veilsum: error: VEILSUM_KERNEL=foo is not a kernel")
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("arguments", [("cpu",), ("compare", "--help"), ("--version",)])
+def test_a_full_standard_output_is_one_line_and_exit_code_1(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    with open("/dev/full", "wb") as full:
+        done = program(tmp_path, *arguments, stdout=full)
+    assert done.returncode == 1
+    assert done.stderr == (
+        b"veilsum: error: standard output cannot be written (No space left on device)\n"
+    )
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_when_the_tables_cannot_be_printed_the_files_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Console, "print", failing(OSError(errno.ENOSPC, "No space left")))
+    result = veil(*SMALL, "--protocol", "plain")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "veilsum: error: standard output cannot be written (No space left); "
+        "the report is in veilsum-compare\n"
+    )
+    assert (tmp_path / "veilsum-compare" / "report.html").is_file()
+
+
+def test_what_an_encoding_lacks_is_printed_in_ascii() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", stream)
+        with commands.guarded():
+            print("5× N − K … 日")
+    assert stream.buffer.getvalue() == b"5x N - K ... ?\n"
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_killed_comparison_leaves_nothing(tmp_path: Path, name: str) -> None:
+    code = (
+        "import os, signal; from veilsum import cli; from veilsum.experiments import compare\n"
+        f"compare.run = lambda *_, **__: os.kill(os.getpid(), signal.{name})\n"
+        "cli.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "compare"], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert done.returncode == 128 + getattr(signal, name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_during_the_imports_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "_run", failing(KeyboardInterrupt()))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "veilsum: interrupted; nothing was written\n"
 
 
 def test_the_entry_point_runs_as_a_program(tmp_path: Path) -> None:

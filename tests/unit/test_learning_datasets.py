@@ -55,6 +55,11 @@ def test_unknown_name_is_refused_with_the_known_ones():
         datasets.load("boston")
 
 
+def test_a_mistyped_name_is_answered_with_the_nearest():
+    with pytest.raises(ValueError, match=r"^'conrete' is not a shipped.*did you mean concrete\?"):
+        datasets.load("conrete")
+
+
 @pytest.fixture
 def written(tmp_path):
     def write(content, name="table.csv"):
@@ -105,7 +110,12 @@ def test_byte_order_mark_quotes_crlf_and_blank_lines_are_understood(written):
         ("a,,t\n1,2,3\n", "column 2 has no name"),
         ("a,a,t\n1,2,3\n", "two columns are named 'a'"),
         ("a,b\n1,2\n", r"no column 't'; its columns are a, b"),
-        ("a;t\n1;2\n", "'1;2' is not a number"),
+        ("a;t\n1;2\n", "is the file separated by semicolons?.*decimals with a point"),
+        ("a\tt\n1\t2\n", "is the file separated by tabs?"),
+        ("a;b;t\n1,5;2;3\n", "is the file separated by semicolons?"),
+        ('a,t\n"1,5",2\n', r"'1,5' is not a number; write decimals with a point"),
+        ("a,t\n1,5,2\n", r"3 cells, but the header names 2 columns; if decimals have a comma"),
+        ("1,2\n3,4\n", "the first line holds only numbers, but it must name the columns"),
         ("t\n1\n", "is the only column.*separated by commas"),
         (b"a,t\n\xff,2\n", "is not UTF-8"),
     ],

@@ -271,3 +271,38 @@ def test_parameters_out_of_range_are_refused_when_fitting(options, message):
 def test_groups_that_do_not_name_an_owner_for_each_row_are_refused(groups, message):
     with pytest.raises(ValueError, match=message):
         FederatedLinearRegression("plain").fit(LINE, LINE[:, 0], groups=groups)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"clients": "8"},
+        {"clients": 2.5},
+        {"rounds": None},
+        {"epochs": "1"},
+        {"batch_size": 1.5},
+        {"learning_rate": "slow"},
+        {"fraction": None},
+    ],
+)
+def test_an_option_of_another_type_is_refused_by_name(options):
+    X = np.arange(40.0).reshape(20, 2)
+    with pytest.raises(TypeError, match=f"{next(iter(options))}: got .*expected a"):
+        FederatedLinearRegression(**options).fit(X, X[:, 0])
+
+
+def test_groups_without_an_owner_or_of_mixed_types_are_refused():
+    X = np.arange(40.0).reshape(20, 2)
+    with pytest.raises(ValueError, match="groups: got None, expected an owner"):
+        FederatedLinearRegression().fit(X, X[:, 0], groups=[None] * 20)
+    mixed = np.array(["a", 1] * 10, dtype=object)
+    with pytest.raises(TypeError, match="only text or only numbers"):
+        FederatedLinearRegression().fit(X, X[:, 0], groups=mixed)
+
+
+def test_a_diverging_training_advises_a_lower_learning_rate():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 2))
+    model = FederatedLinearRegression("plain", 2, "fedavg", learning_rate=1e6)
+    with pytest.raises(BudgetExceeded, match="if training diverged, lower learning_rate"):
+        model.fit(X, X[:, 0])

@@ -605,3 +605,11 @@ class TestShares:
     def test_the_overhead_of_a_row_is_small(self) -> None:
         row = dealt(np.zeros(1000, int))[0].to_bytes()
         assert len(row) < 8 * 1000 + 150
+
+
+@pytest.mark.parametrize("what", [np.ones(3), [1, 2], None, "shares"])
+def test_what_are_no_shares_is_refused_with_advice(what):
+    with pytest.raises(TypeError, match=r"shares: got \w+, expected Shares.*Shares\.join"):
+        shamir.reconstruct(what)
+    with pytest.raises(TypeError, match=r"parts: got .* expected a sequence of Shares"):
+        shamir.Shares.join([what])

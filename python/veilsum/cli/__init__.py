@@ -1,5 +1,6 @@
 """The command ``veilsum``: a thin face over the floors below."""
 
+import signal
 import sys
 
 __all__ = ["main"]
@@ -8,16 +9,36 @@ _LAB = frozenset({"typer", "rich", "matplotlib", "jinja2"})
 
 
 def main() -> None:
-    """Run the command line, or say what to install when the ``lab`` extra is missing."""
+    """Run the command line; what cannot even start is one line and an exit code as well."""
     try:
-        from veilsum.cli.commands import app
+        _run()
+    except KeyboardInterrupt:
+        _stop("interrupted; nothing was written", 130)
+
+
+def _run() -> None:
+    try:
+        from veilsum.cli.commands import app, guarded
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] not in _LAB:
             raise
-        print(
-            f"veilsum: the command line needs {missing.name}, which is not installed; "
+        _stop(
+            f"the command line needs {missing.name}, which is not installed; "
             "run: pip install 'veilsum[lab]'",
-            file=sys.stderr,
+            1,
         )
-        sys.exit(1)
-    app(prog_name="veilsum")
+    except ImportError as error:
+        if "VEILSUM_KERNEL" not in str(error):
+            raise
+        _stop(f"error: {error}", 2)
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, lambda got, _: sys.exit(128 + got))
+    with guarded():
+        app(prog_name="veilsum")
+
+
+def _stop(message: str, code: int) -> None:
+    print(f"veilsum: {message}", file=sys.stderr)
+    sys.exit(code)

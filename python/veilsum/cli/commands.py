@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
+import os
+import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from enum import StrEnum
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -20,6 +24,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from veilsum import __version__
 from veilsum.errors import InsecureKeyWarning, VeilsumError
@@ -33,12 +38,15 @@ from veilsum.learning import datasets
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 _DEFAULTS = Settings()
 _PIPE_WIDTH = 110
+_FEW = 5
+_ASCII = {"×": "x", "−": "-", "–": "-", "—": "-", "…": "..."}
 _DATASETS = ", ".join(datasets.names())
 
 app = typer.Typer(
     help="Sum what nobody may see: compare protections of federated learning on your data.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -77,7 +85,7 @@ def cpu() -> None:
     _console().print(table)
 
 
-@app.command()
+@app.command(short_help="Compare error, seconds, bytes and attacks under each protection.")
 def compare(
     dataset: Annotated[
         str,
@@ -88,79 +96,136 @@ def compare(
     ] = None,
     protocol: Annotated[
         list[Protocol] | None,
-        typer.Option(help="Protocol to run; give it again for more.", show_default="all three"),
+        typer.Option(
+            metavar="NAME",
+            help="plain, paillier or sharing; give it again for more.",
+            show_default="all three",
+        ),
     ] = None,
     clients: Annotated[
-        int, typer.Option(help="Clients of the large federation; the small one has 2.")
+        int, typer.Option(metavar="N", help="Clients of the large federation; the small one has 2.")
     ] = _DEFAULTS.clients,
     key_bits: Annotated[
-        int, typer.Option(help="Paillier modulus: 2048 or 3072 (1024 is insecure and warns).")
+        int,
+        typer.Option(
+            metavar="N", help="Paillier modulus: 2048 or 3072 (1024 is insecure and warns)."
+        ),
     ] = _DEFAULTS.key_bits,
     threshold: Annotated[
         int | None,
-        typer.Option(help="Shares that open a sum.", show_default="a majority of the clients"),
+        typer.Option(
+            metavar="N",
+            help="Shares that open a sum; with 1 every holder reads everything.",
+            show_default="a majority of the clients",
+        ),
     ] = None,
     malicious: Annotated[
         int | None,
-        typer.Option(help="Most malicious clients tried.", show_default="the largest minority"),
+        typer.Option(
+            metavar="N",
+            help="Most malicious clients tried.",
+            show_default="the largest minority",
+        ),
     ] = None,
     iterations: Annotated[
-        int, typer.Option(help="Federated rounds of a run.")
+        int, typer.Option(metavar="N", help="Federated rounds of a run.")
     ] = _DEFAULTS.iterations,
     precision: Annotated[
-        int, typer.Option(help="Decimal digits kept of a coefficient (the paper's is 3).")
+        int,
+        typer.Option(metavar="N", help="Decimal digits kept of a coefficient (the paper's is 3)."),
     ] = _DEFAULTS.precision,
     features: Annotated[
-        int, typer.Option(help="Random Fourier features in place of the columns; 0 keeps them.")
+        int,
+        typer.Option(
+            metavar="N", help="Random Fourier features in place of the columns; 0 keeps them."
+        ),
     ] = _DEFAULTS.features,
     seed: Annotated[
-        int, typer.Option(help="Seed of splits, batches and attacks, never of a secret.")
+        int,
+        typer.Option(metavar="N", help="Seed of splits, batches and attacks, never of a secret."),
     ] = _DEFAULTS.seed,
     seeds: Annotated[
-        int, typer.Option(help="Repetitions where runs are compared with each other.")
+        int,
+        typer.Option(
+            metavar="N", help="Repetitions where runs are compared; few make wide intervals."
+        ),
     ] = _DEFAULTS.seeds,
     threads: Annotated[
-        int | None, typer.Option(help="Threads of the C++ core.", show_default="all cores")
+        int | None,
+        typer.Option(metavar="N", help="Threads of the C++ core.", show_default="all cores"),
     ] = None,
     output: Annotated[
-        Path, typer.Option(metavar="DIR", help="Directory for the report, plots and data.")
-    ] = Path("veilsum-compare"),
+        str, typer.Option(metavar="DIR", help="Directory for the report, plots and data.")
+    ] = "veilsum-compare",
 ) -> None:
     """Train a linear model under each protection and compare error, seconds, bytes and attacks.
 
-    Prints a table and writes report.html, results.json and a plot for each of Figures 6 to 14 of
+    Prints tables and writes report.html, results.json and a plot for each of Figures 6 to 14 of
     the paper to the output directory, all at the end or not at all.
+
+    The paper: Sharma, Shirur, Singh and Satao (2022), "Decentralized Machine Learning Models with
+    Cryptographic Techniques".
     """
-    with _usage_errors():
-        settings = Settings(
-            dataset=dataset,
-            target=target,
-            protocols=tuple(map(str, protocol or PROTOCOLS)),
-            clients=clients,
-            key_bits=key_bits,
-            threshold=threshold,
-            malicious=malicious,
-            iterations=iterations,
-            precision=precision,
-            seed=seed,
-            seeds=seeds,
-            threads=threads,
-            features=features,
+    with _failures(), ExitStack() as stack:
+        with _usage_errors():
+            _check_dataset(dataset)
+            settings = Settings(
+                dataset=dataset,
+                target=target,
+                protocols=tuple(map(str, protocol or PROTOCOLS)),
+                clients=clients,
+                key_bits=key_bits,
+                threshold=threshold,
+                malicious=malicious,
+                iterations=iterations,
+                precision=precision,
+                seed=seed,
+                seeds=seeds,
+                threads=threads,
+                features=features,
+            )
+            if not output.strip():
+                raise ValueError("output: got an empty name; name a directory")
+            draft = stack.enter_context(report.reserved(Path(output)))
+            problem = comparison.prepare(settings)
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore", InsecureKeyWarning)
+        for warning in _doubts(problem):
+            _say(f"warning: {warning}")
+        results = _measure(problem, draft)
+    _print(results, draft.output)
+
+
+def _check_dataset(name: str) -> None:
+    if name in datasets.names() or name.endswith((".csv", ".csv.gz")):
+        return
+    path = Path(name)
+    if path.exists() or path.suffix or len(path.parts) != 1:
+        kind = "a directory, not a CSV file" if path.is_dir() else "not a CSV file"
+        raise ValueError(
+            f"dataset: {name or 'an empty name'} is {kind}; its name must end in .csv or .csv.gz"
         )
-        report.check_output(output)
-        problem = comparison.prepare(settings)
-    with _failures(), warnings.catch_warnings():
-        if settings.insecure:
-            _say(f"warning: {key_bits}-bit Paillier keys are insecure; only try things out so")
-            warnings.simplefilter("ignore", InsecureKeyWarning)
-        results = _measure(problem, output)
-    _print(results, output)
+    datasets.load(name)
 
 
-def _measure(problem: Problem, output: Path) -> Results:
+def _doubts(problem: Problem) -> Iterator[str]:
+    settings = problem.settings
+    if settings.insecure:
+        yield f"{settings.key_bits}-bit Paillier keys are insecure; only try things out so"
+    if "sharing" in settings.protocols and settings.shares_needed == 1:
+        yield "with --threshold 1 every holder alone reads everything; nothing is secret"
+    if settings.seeds < _FEW:
+        yield f"intervals over {settings.seeds} seeds say little; use --seeds {_FEW} or more"
+    if len(problem.y_test) < _FEW:
+        yield f"only {len(problem.y_test)} rows are held out, so every RMSE is mostly chance"
+
+
+def _measure(problem: Problem, draft: report.Draft) -> Results:
     with _progress() as bars:
         results = comparison.run(problem, progress=bars)
-        report.write(results, output, progress=bars)
+        with _usage_errors():
+            report.check_output(draft.output)
+        draft.write(results, progress=bars)
     return results
 
 
@@ -193,21 +258,90 @@ def _progress() -> Iterator[_Bars]:
 
 
 def _print(results: Results, output: Path) -> None:
-    console = _console()
-    for title, grid in report.summary(results):
-        table = Table(title=title, title_justify="left", title_style="bold")
-        for place, name in enumerate(grid.head):
-            table.add_column(name, justify="right" if place in grid.numbers else "left")
-        for row in grid.rows:
-            table.add_row(*row)
-        console.print(table)
-        console.print()
-    console.print(f"The report: {output / report.REPORT}", soft_wrap=True, markup=False)
+    try:
+        console = _console()
+        for title, grid in report.summary(results):
+            console.print(_fitting(console, title, grid))
+            console.print()
+        console.print(f"The report: {output / report.REPORT}", soft_wrap=True, markup=False)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _stop_unwritable(error, f"; the report is in {output}")
+
+
+def _fitting(console: Console, title: str, grid: report.Grid) -> Table:
+    """Lay a grid out by rows, or by columns where its rows are too long for the terminal."""
+    table = _table(title, grid.head, grid.rows, grid.numbers)
+    if _width(console, table) <= console.width:
+        return table
+    head, *rows = zip(grid.head, *grid.rows, strict=True)
+    turned = _table(title, head, rows, frozenset(range(1, len(head))))
+    return min(table, turned, key=lambda layout: _width(console, layout))
+
+
+def _table(
+    title: str,
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    numbers: frozenset[int],
+) -> Table:
+    table = Table(title=Text(title), title_justify="left", title_style="bold")
+    for place, name in enumerate(head):
+        justify: Literal["left", "right"] = "right" if place in numbers else "left"
+        table.add_column(Text(name), justify=justify, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _width(console: Console, table: Table) -> int:
+    return console.measure(table, options=console.options.update(max_width=10_000)).maximum
 
 
 def _console() -> Console:
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Print what the terminal's encoding lacks in ASCII; say it when nothing can be printed."""
+    codecs.register_error("veilsum", _in_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="veilsum")
+    try:
+        try:
+            yield
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        _silence()
+        sys.exit(FAILED)
+    except OSError as error:
+        with suppress(typer.Exit):
+            _stop_unwritable(error)
+        sys.exit(FAILED)
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_ASCII.get(letter, "?") for letter in lacking), error.end
+
+
+def _stop_unwritable(error: OSError, more: str = "") -> NoReturn:
+    _silence()
+    _stop(f"standard output cannot be written ({error.strerror}){more}", FAILED)
+
+
+def _silence() -> None:
+    """Send the rest of standard output nowhere, lest Python fail at exit."""
+    with suppress(OSError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

@@ -6,6 +6,7 @@ A table is one header line and rows of finite numbers; one column is the target.
 from __future__ import annotations
 
 import csv
+import difflib
 import gzip
 import math
 import zlib
@@ -94,6 +95,9 @@ _SHIPPED = {
 }
 
 
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+
+
 def names() -> tuple[str, ...]:
     """Name the tables that ship with the package.
 
@@ -135,9 +139,11 @@ def load(name: str) -> Dataset:
     ((1030, 8), 'compressive_strength_mpa', 'CC BY 4.0')
     """
     if name not in _SHIPPED:
+        close = difflib.get_close_matches(name, _SHIPPED, n=1)
+        guess = f"did you mean {close[0]}? Choose" if close else "choose"
         raise ValueError(
-            f"name: {name!r} is not a shipped table; choose one of {', '.join(_SHIPPED)}, "
-            "or read a CSV file with read_csv"
+            f"{name!r} is not a shipped table; {guess} one of {', '.join(_SHIPPED)}, "
+            "or a file whose name ends in .csv or .csv.gz"
         )
     source = _SHIPPED[name]
     file = resources.files(__package__) / "data" / f"{name}.csv.gz"
@@ -167,9 +173,10 @@ def read_csv(path: str | PathLike[str], *, target: str) -> Dataset:
     Raises
     ------
     ValueError
-        If the file is missing, unreadable or empty, if a column name is empty or used twice, if a
-        row is ragged, if a cell is not a finite number (the message says which line and column), if
-        there is no column `target` (the message says which there are), or if it is the only column.
+        If the file is missing, unreadable or empty, if the columns are not separated by commas, if
+        the first line does not name them, if a name is empty or used twice, if a row is ragged, if
+        a cell is not a finite number (the message says which line and column), if there is no
+        column `target` (the message says which there are), or if it is the only column.
 
     Examples
     --------
@@ -184,9 +191,9 @@ def read_csv(path: str | PathLike[str], *, target: str) -> Dataset:
     path = Path(path)
     name = path.name.removesuffix(".gz").removesuffix(".csv")
     if path.name not in (f"{name}.csv", f"{name}.csv.gz"):
-        raise ValueError(f"path: {path} must end in .csv or .csv.gz")
+        raise ValueError(f"{path}: the file name must end in .csv or .csv.gz")
     if not path.is_file():
-        raise ValueError(f"path: there is no file {path}")
+        raise ValueError(f"there is no file {path}")
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt", encoding="utf-8-sig", newline="") as text:
@@ -245,10 +252,21 @@ def _lines(text: TextIO, name: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _header(cells: list[str], name: str) -> tuple[str, ...]:
+    separator = next((mark for mark in _SEPARATORS if any(mark in cell for cell in cells)), None)
+    if separator is not None and len(cells) == 1:
+        raise ValueError(
+            f"{name}: the header line has no comma; is the file separated by "
+            f"{_SEPARATORS[separator]}? Separate columns by commas and write decimals with a point"
+        )
     header = tuple(cell.strip() for cell in cells)
     if "" in header:
         raise ValueError(f"{name}: column {header.index('') + 1} has no name in the header line")
     twice = next((column for column in header if header.count(column) > 1), None)
+    if all(map(_is_number, header)):
+        raise ValueError(
+            f"{name}: the first line holds only numbers, but it must name the columns; "
+            "put a line of names above it"
+        )
     if twice is not None:
         raise ValueError(f"{name}: two columns are named {twice!r}; names must differ")
     return header
@@ -256,11 +274,25 @@ def _header(cells: list[str], name: str) -> tuple[str, ...]:
 
 def _row(cells: list[str], header: tuple[str, ...], place: str) -> list[float]:
     if len(cells) != len(header):
-        raise ValueError(f"{place}: {len(cells)} cells, but the header names {len(header)} columns")
+        advice = (
+            "; if decimals have a comma, write them with a point"
+            if len(header) < len(cells) <= 2 * len(header)
+            else ""
+        )
+        raise ValueError(
+            f"{place}: {len(cells)} cells, but the header names {len(header)} columns{advice}"
+        )
     return [
         _number(cell, f"{place}, column {column!r}")
         for cell, column in zip(cells, header, strict=True)
     ]
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
 
 
 def _number(cell: str, place: str) -> float:
@@ -268,7 +300,8 @@ def _number(cell: str, place: str) -> float:
         # float() also reads 1_000, which no table means as a number
         number = float("" if "_" in cell else cell)
     except ValueError:
-        raise ValueError(f"{place}: {_shown(cell)} is not a number") from None
+        advice = "; write decimals with a point" if _is_number(cell.replace(",", ".")) else ""
+        raise ValueError(f"{place}: {_shown(cell)} is not a number{advice}") from None
     if not math.isfinite(number):
         raise ValueError(f"{place}: {_shown(cell)} is not a finite number")
     return number

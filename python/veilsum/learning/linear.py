@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Self
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from veilsum import protocols
 from veilsum.encoding import FixedPoint
+from veilsum.errors import BudgetExceeded
 from veilsum.learning import partition
 from veilsum.learning.estimator import Regressor
 from veilsum.learning.federated import (
@@ -228,6 +229,8 @@ class FederatedLinearRegression(Regressor):
 
         Raises
         ------
+        TypeError
+            If a parameter is not of its type, or groups mix text and numbers.
         ValueError
             If X, y or groups are malformed, there are more clients than rows, or a parameter is out
             of range.
@@ -256,7 +259,14 @@ class FederatedLinearRegression(Regressor):
         if self.solver == "normal":
             self.coef_, self.intercept_ = least_squares(moments, rcond=self.rcond)
         else:
-            self.history_ = self._train(self.scaling_.standardise(table), owners, aggregator)
+            try:
+                self.history_ = self._train(self.scaling_.standardise(table), owners, aggregator)
+            except BudgetExceeded as error:
+                what, _, _ = str(error).partition(";")
+                raise BudgetExceeded(
+                    f"{what}; if training diverged, lower learning_rate, "
+                    "else give an encoding with a larger bound"
+                ) from error
             self.coef_, self.intercept_ = self.scaling_.raw(self.history_[-1].weights)
         return self
 
@@ -330,12 +340,31 @@ class FederatedLinearRegression(Regressor):
             raise ValueError(
                 f"groups: got shape {labels.shape}, expected ({rows},), an owner for each row of X"
             )
-        return partition.by_column(labels)
+        if any(label is None for label in labels.flat):
+            raise ValueError("groups: got None, expected an owner for each row of X")
+        try:
+            return partition.by_column(labels)
+        except TypeError as error:
+            raise TypeError(
+                "groups: the labels cannot be sorted; use only text or only numbers"
+            ) from error
 
     def _lost(self, index: int) -> Collection[int]:
         return self.dropouts(index) if self.dropouts else ()
 
     def _check_options(self) -> None:
+        for name in ("clients", "rounds", "epochs", "batch_size", "max_rows"):
+            number = getattr(self, name)
+            if number is None and name == "batch_size":
+                continue
+            if isinstance(number, bool) or not isinstance(number, Integral):
+                raise TypeError(f"{name}: got {number!r}, expected an integer")
+        for name in ("learning_rate", "fraction", "rcond"):
+            number = getattr(self, name)
+            if number is None and name == "learning_rate":
+                continue
+            if isinstance(number, bool) or not isinstance(number, Real):
+                raise TypeError(f"{name}: got {number!r}, expected a number")
         if self.solver not in ("normal", "fedavg"):
             raise ValueError(f"solver: got {self.solver!r}, expected 'normal' or 'fedavg'")
         if not isinstance(self.random_state, Integral) or self.random_state < 0:

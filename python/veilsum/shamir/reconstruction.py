@@ -64,7 +64,7 @@ def reconstruct(
         If the shares do not lie on polynomials of degree below the threshold, or the result is
         beyond the secret's bound or dtype.
     TypeError
-        If `threads` is not an integer.
+        If `shares` are no `Shares`, or `threads` is not an integer.
     ValueError
         If `method` or `threads` is out of range.
 
@@ -80,6 +80,11 @@ def reconstruct(
     >>> shamir.reconstruct(s[2:], method="newton")
     array([[-3,  4]], dtype=int8)
     """
+    if not isinstance(shares, Shares):
+        raise TypeError(
+            f"shares: got {type(shares).__name__}, expected Shares, as shamir.split deals them; "
+            "put the rows of several holders together with Shares.join"
+        )
     if method not in _METHODS:
         raise ValueError(f"method: got {method!r}, expected one of {', '.join(_METHODS)}")
     thread_count(threads)

@@ -273,6 +273,8 @@ class Shares:
             bound.
         DuplicateShare
             If two have the same point.
+        TypeError
+            If one of them is no `Shares`.
 
         Examples
         --------
@@ -282,6 +284,11 @@ class Shares:
         """
         if not parts:
             raise InsufficientShares("parts: got none, expected the rows of at least one holder")
+        for part in parts:
+            if not isinstance(part, Shares):
+                raise TypeError(
+                    f"parts: got {type(part).__name__} among them, expected a sequence of Shares"
+                )
         first = parts[0]
         for part in parts[1:]:
             first._require_alike(
