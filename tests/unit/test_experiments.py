@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from veilsum import field, shamir
 from veilsum.experiments import compare
-from veilsum.experiments.lab import Lab, Problem, costs, prepare
+from veilsum.experiments.lab import PACES, Lab, Problem, costs, prepare
 from veilsum.experiments.results import (
     AFTER_SENDING,
     ATTACKS,
@@ -227,6 +228,43 @@ def test_arithmetic_opens_what_lying_holders_make_the_protocol_open(
     assert run.final != calm.final
 
 
+def test_arithmetic_opens_what_lying_clients_make_the_protocol_open(results: Results) -> None:
+    for ensemble in results.fault_seeds:
+        run = first(results.faults, fault=ensemble.fault, faulty=ensemble.faulty)
+        assert run is not None
+        assert run.final == ensemble.final[0]
+
+
+def test_each_liar_tells_its_own_lies_and_another_every_round(lab: Lab) -> None:
+    conditions = lab.conditions("sharing", shares=4, threshold=2, fault=UNCHECKED, faulty=2)
+    liars = lab._liars(conditions, 1)
+    honest = shamir.split([0] * (lab.problem.coefficients + 1), shares=4, threshold=2)
+    altered, later = (liars.altered(honest, index, [0, 1], [0, 1]).values for index in (0, 1))
+    lies = field.P50.sub(altered, honest.values)
+    assert len(set(lies[:2, :-1].ravel().tolist())) == 2 * lab.problem.coefficients
+    assert not lies[2:].any()
+    assert not lies[:, -1].any()
+    assert (altered[:2, :-1] != later[:2, :-1]).all()
+
+
+def test_rounds_of_all_digits_are_timed_in_turn(results: Results) -> None:
+    assert [pace.digits for pace in results.precision_pace] == list(range(1, 10))
+    assert {len(pace.seconds) for pace in results.precision_pace} == {PACES}
+    assert all(seconds > 0 for pace in results.precision_pace for seconds in pace.seconds)
+
+
+def test_every_number_of_malicious_clients_is_measured_over_the_seeds() -> None:
+    lab = Lab(prepare(replace(TINY, malicious=3, protocols=("plain", "paillier"))))
+    counts = [e.malicious for e in compare.attack_seeds(lab) if e.attack == "random"]
+    assert counts == [1, 2, 3]
+    runs = compare.attacks(lab)
+    by_protocol = {
+        name: [r.malicious for r in runs if (r.protocol, r.attack) == (name, "random")]
+        for name in ("plain", "paillier")
+    }
+    assert by_protocol == {"plain": [1, 2, 3], "paillier": [3]}
+
+
 def test_arithmetic_opens_what_the_protocols_open(lab: Lab) -> None:
     conditions = lab.conditions("plain", attack="random", malicious=1)
     (ensemble,) = lab.repeat_all("", [conditions])
@@ -293,9 +331,9 @@ def test_a_paillier_client_sends_a_ciphertext_for_every_coefficient(results: Res
     assert run.carried > TINY.clients * run.sent
 
 
-def test_sharing_alone_stops_when_too_few_clients_are_left(results: Results) -> None:
+def test_every_protocol_stops_when_too_few_clients_are_left(results: Results) -> None:
     early = [d for d in results.dropouts if d.moment == BEFORE_SENDING]
-    assert {(d.protocol, d.lost) for d in early if not d.finished} == {("sharing", 3)}
+    assert {(d.protocol, d.lost) for d in early if not d.finished} == {(p, 3) for p in PROTOCOLS}
     assert all(d.reason for d in results.dropouts if not d.finished)
     assert all(d.counted == tuple(range(4 - d.lost)) for d in early if d.finished)
 

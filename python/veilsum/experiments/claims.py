@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import comb
+from statistics import fmean, median
 
 from veilsum.experiments.results import (
     ATTACKS,
     BEFORE_SENDING,
     CHECKED,
+    MINUS,
     MISSING,
     PROTOCOLS,
     REFERENCE,
@@ -21,6 +24,8 @@ from veilsum.experiments.results import (
     first,
     interval,
     matching,
+    median_interval,
+    ratio_interval,
     shown,
 )
 
@@ -33,7 +38,8 @@ NOTICEABLE = 1.25
 SIMILAR = 2.0
 """A factor of time up to which two things are called about the same."""
 
-CONFIRMED, PARTLY, REFUTED, NOT_MEASURED = "confirmed", "partly", "refuted", "not measured"
+CONFIRMED, PARTLY, REFUTED = "confirmed", "partly", "refuted"
+NOT_DECIDED, NOT_MEASURED = "not decided", "not measured"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,13 +105,16 @@ def _converges(results: Results) -> tuple[str, str]:
     ours = _run(results.convergence, protocol="paillier", clients=2)
     reference = _run(results.convergence, protocol=REFERENCE, clients=2)
     distance = abs(ours.final / reference.final - 1)
-    change = interval(_seeds(results, 2).slope)
+    seeds = _seeds(results, 2)
+    change = interval(seeds.slope)
     level = change[1] <= 0 <= change[2]
     words = (
         f"RMSE goes from {shown(ours.rmse[0])} to {shown(ours.final)}, {_percent(distance)} away "
-        f"from averaging without rounding. The slope of the last half is {_spread(change)} an "
-        f"iteration, {'not different from' if level else 'unlike'} 0 and "
-        f"{_percent(abs(change[0]) / ours.final)} of the last RMSE."
+        f"from averaging without rounding. Over the last half of the iterations RMSE changes by "
+        f"{_spread(change)} an iteration, in units of the target, mean of "
+        f"{len(seeds.slope)} seeds: "
+        f"{'no change can be told from 0' if level else 'it can be told from 0'}. That is "
+        f"{_percent(change[0] / fmean(seeds.final), signed=True)} of the last RMSE an iteration."
     )
     return _both(distance <= NEGLIGIBLE and ours.final < ours.rmse[0], level), words
 
@@ -132,25 +141,29 @@ def _bumps(results: Results) -> tuple[str, str]:
 def _slower(results: Results) -> tuple[str, str]:
     ours = _run(results.convergence, protocol="paillier", clients=results.settings.clients)
     plain = _run(results.convergence, protocol="plain", clients=results.settings.clients)
-    client, server = (ours.seconds(p) / plain.seconds(p) for p in ("client", "server"))
-    words = (
-        f"With {results.settings.key_bits}-bit keys a client needs {shown(client)} times plain's "
-        f"seconds ({_ms(ours.seconds('client'))} against {_ms(plain.seconds('client'))}), the "
-        f"server {shown(server)} times ({_ms(ours.seconds('server'))} against "
-        f"{_ms(plain.seconds('server'))})."
+    client, server = (
+        ratio_interval(ours.series(party), plain.series(party)) for party in ("client", "server")
     )
-    return _both(client >= FAR_ABOVE, server >= FAR_ABOVE), words
+    words = (
+        f"With {results.settings.key_bits}-bit keys a client needs {_spread(client)} times plain's "
+        f"seconds ({_ms(ours.seconds('client'))} against {_ms(plain.seconds('client'))}), the "
+        f"server {_spread(server)} times ({_ms(ours.seconds('server'))} against "
+        f"{_ms(plain.seconds('server'))}). Intervals are over the iterations."
+    )
+    return _both(_at_least(client, FAR_ABOVE), _at_least(server, FAR_ABOVE)), words
 
 
 def _encryption_is_not_robust(results: Results) -> tuple[str, str]:
-    ours = list(matching(results.attacks, protocol="paillier"))
-    hurt = _hurtful(ours)
-    same = _same_integers(ours, list(matching(results.attacks, protocol="plain")))
+    rises = _rises(results, list(matching(results.attacks, protocol="paillier")))
+    ours = _attacked(results, "paillier")
+    averaged = {(e.attack, e.malicious): e.final[0] for e in results.attack_seeds}
+    same = sum(run.final == averaged[where] for where, run in ours.items())
     words = (
-        f"{_hurt_words(ours)} Paillier opened plain's integers in {same} of {len(ours)} attacked "
-        "runs, so it protects no better and no worse than plain."
+        f"{_rise_words(results, rises)} In {same} of {_count(len(ours), 'attacked run')} Paillier "
+        "ends exactly where plain averaging of the same seed does"
+        + (": it protects no better and no worse." if same == len(ours) else ".")
     )
-    return _share_of(len(hurt), len(ATTACKS)), words
+    return _all_of([_at_least(rise, NEGLIGIBLE) for rise in rises.values()]), words
 
 
 def _coarse(results: Results) -> tuple[str, str]:
@@ -162,36 +175,46 @@ def _coarse(results: Results) -> tuple[str, str]:
     words = (
         f"At 3 digits the last RMSE is {shown(three.final)}, {_percent(excess, signed=True)} "
         f"against {shown(reference.final)} without rounding; {enough} it is within "
-        f"{NEGLIGIBLE:.0%}."
+        f"{_percent(NEGLIGIBLE)}."
     )
     return (CONFIRMED if excess > NEGLIGIBLE else REFUTED), words
 
 
 def _precision_is_slow(results: Results) -> tuple[str, str]:
     coarse, fine = _run(results.precision, digits=3), _run(results.precision, digits=9)
-    ratio = fine.protocol_seconds / coarse.protocol_seconds
-    wider = fine.sent > coarse.sent
+    few, many = (first(results.precision_pace, digits=digits) for digits in (3, 9))
+    if few is None or many is None:
+        raise _NotMeasured("Needs the protocol sharing.")
+    ratio = ratio_interval(many.seconds, few.seconds)
     words = (
-        f"The protocol takes {_ms(coarse.protocol_seconds)} an iteration at 3 digits and "
-        f"{_ms(fine.protocol_seconds)} at 9, {shown(ratio)} times as long, and a client sends "
-        f"{shown(fine.sent / coarse.sent)} times the bytes"
-        + (", as a coefficient then fills several field elements." if wider else ".")
+        f"In {len(few.seconds)} rounds each, timed in turn, the protocol takes "
+        f"{_ms(median(few.seconds))} at 3 digits and {_ms(median(many.seconds))} at 9 (medians), "
+        f"{_spread(ratio)} times as long. A client sends {coarse.sent:,.0f} bytes an iteration at "
+        f"3 digits and {fine.sent:,.0f} at 9, {shown(fine.sent / coarse.sent)} times as many"
+        + (
+            ", as a coefficient then fills several field elements."
+            if fine.sent > coarse.sent
+            else ": a field element has the same width at all digits."
+        )
     )
-    return (CONFIRMED if ratio >= NOTICEABLE else REFUTED), words
+    return _one(_at_least(ratio, NOTICEABLE)), words
 
 
 def _sharing_is_poisoned(results: Results) -> tuple[str, str]:
     runs = list(matching(results.attacks, protocol="sharing"))
-    hurt = _hurtful(runs)
-    altered = _faulty(results, UNCHECKED)
-    clean, worst = altered[0], max(altered[1:], key=lambda run: run.final)
-    broken = worst.final > (1 + NEGLIGIBLE) * clean.final
+    rises = _rises(results, runs)
+    poisoned = _any(_at_least(rise, NEGLIGIBLE) for rise in rises.values())
+    _faulty(results, UNCHECKED)
+    clean, *altered = results.fault_seeds
+    changes = {ensemble.faulty: _relative(ensemble.final, clean.final) for ensemble in altered}
+    broken = _any(_at_least(rise, NEGLIGIBLE) for rise in changes.values())
     words = (
-        f"{_hurt_words(runs)} Altered shares opened from the first K take the last RMSE from "
-        f"{shown(clean.final)} to as much as {shown(worst.final)}, with {worst.faulty} of "
-        f"{worst.shares} holders lying."
+        f"{_rise_words(results, rises)} Altered shares opened from the first K, over "
+        f"{len(clean.final)} seeds: median last RMSE {shown(median(clean.final))} with none, "
+        + ", ".join(f"{shown(median(e.final))} with {e.faulty} of {e.shares}" for e in altered)
+        + "."
     )
-    return _both(bool(hurt), broken), words
+    return _both(poisoned, broken), words
 
 
 def _survives(results: Results) -> tuple[str, str]:
@@ -203,10 +226,12 @@ def _survives(results: Results) -> tuple[str, str]:
     altered, checked = _faulty(results, UNCHECKED)[1:], _faulty(results, CHECKED)[1:]
     survived = _unchanged(calm, altered)
     words = (
-        f"Missing: with 1 to {spare} of {calm.shares} shares gone, {exact} of {len(enough)} runs "
-        f"opened the same integers as with none gone; with {spare + 1} gone, {_refusals(too_few)}. "
-        f"Altered, opened from the first K as in the paper: {survived} of {len(altered)} runs "
-        f"opened the right integers. Altered, all shares checked: {_refusals(checked)}. Correcting "
+        f"Missing: with {_up_to(spare)} of {calm.shares} shares gone, {exact} of "
+        f"{_count(len(enough), 'run')} opened the same integers as with none gone; with "
+        f"{spare + 1} gone, {_refusals(too_few)}. "
+        f"Altered, opened from the first K as in the paper: {survived} of "
+        f"{_count(len(altered), 'run')} opened the right integers. Altered, all shares checked: "
+        f"{_refusals(checked)}. Correcting "
         "altered shares (Reed-Solomon, interleaved, authenticated) is not part of this release and "
         "therefore not shown."
     )
@@ -236,26 +261,37 @@ def _more_shares(results: Results) -> tuple[str, str]:
         raise _NotMeasured("Needs the protocol sharing.")
     fixed, held = (_by_shares(results, majority) for majority in (False, True))
     few, many = results.holders[0], results.holders[-1]
-    ratio = many.protocol_seconds / few.protocol_seconds
-    change = interval(_paired(fixed[-1].final, fixed[0].final))
+    ratio = ratio_interval(many.series(training=False), few.series(training=False))
+    change, grown = (
+        median_interval(_paired(ensembles[-1].final, ensembles[0].final))
+        for ensembles in (fixed, held)
+    )
     same = sum(
         run.final == ensemble.final[0] for run, ensemble in zip(results.holders, fixed, strict=True)
     )
     words = (
-        f"With {few.faulty} lying holder, drawn anew every round, and K kept at {few.threshold}, "
-        f"going from {few.shares} to {many.shares} shares changes the last RMSE by "
-        f"{_spread(change)}; with K a majority of N, by "
-        f"{_spread(interval(_paired(held[-1].final, held[0].final)))}. The chance that the liar is "
-        f"among the first K goes from {_hit(fixed[0])} to {_hit(fixed[-1])} with K kept, and from "
-        f"{_hit(held[0])} to {_hit(held[-1])} with a majority. Time grows "
-        f"by a factor of {shown(ratio)}. In {same} of {len(fixed)} cases the arithmetic over many "
-        "seeds ends where the real protocol does."
+        f"One of the holders lies, drawn anew every round. With K fixed at {few.threshold}, going "
+        f"from {few.shares} to {many.shares} shares changes the last RMSE by {_spread(change)}; "
+        f"with K a majority of N, by {_spread(grown)} (medians over {len(fixed[0].final)} seeds). "
+        "Why they differ: opening multiplies the i-th share by the Lagrange weight ±C(K, i), and "
+        f"a lie with it. With K fixed the largest weight stays {_weight(fixed[0])}, while the "
+        f"chance that the liar is among the first K falls from {_hit(fixed[0])} to "
+        f"{_hit(fixed[-1])}; with a majority the chance goes from {_hit(held[0])} to "
+        f"{_hit(held[-1])} only, and the largest weight from {_weight(held[0])} to "
+        f"{_weight(held[-1])}. The protocol takes {_spread(ratio)} times as long. In {same} of "
+        f"{len(fixed)} cases with K fixed, the arithmetic over many seeds ends where the real "
+        "protocol does."
     )
-    return _both(change[2] < 0, ratio >= NOTICEABLE), words
+    held_up = (_below(change), _below(grown), _at_least(ratio, NOTICEABLE))
+    return _all_of(held_up), words
+
+
+def _weight(ensemble: Ensemble) -> str:
+    return f"{comb(ensemble.threshold, ensemble.threshold // 2):,}"
 
 
 def _hit(ensemble: Ensemble) -> str:
-    return f"{ensemble.faulty * ensemble.threshold / ensemble.shares:.0%}"
+    return f"{ensemble.faulty * ensemble.threshold / ensemble.shares:.0%}".replace("%", " %")
 
 
 def _by_shares(results: Results, majority: bool) -> list[Ensemble]:
@@ -268,41 +304,55 @@ def _by_shares(results: Results, majority: bool) -> list[Ensemble]:
 
 
 def _crossover(results: Results) -> tuple[str, str]:
-    sharing = list(matching(results.attacks, protocol="sharing"))
-    others = [list(matching(results.attacks, protocol=p)) for p in ("plain", "paillier")]
-    if not sharing or not all(others):
+    sharing = _attacked(results, "sharing")
+    others = [_attacked(results, protocol) for protocol in ("plain", "paillier")]
+    if set(results.settings.protocols) != set(PROTOCOLS):
         raise _NotMeasured("Needs all three protocols.")
+    _by_attack(results.attacks)
+    met = [
+        (run, [other[where] for other in others])
+        for where, run in sharing.items()
+        if all(where in other for other in others)
+    ]
     better = [
         f"{run.attack} from {run.malicious}"
-        for run, *peers in zip(sharing, *others, strict=True)
+        for run, peers in met
         if all(run.final < (1 - NEGLIGIBLE) * peer.final for peer in peers)
     ]
-    same = min(_same_integers(sharing, other) for other in others)
+    same = sum(all(peer.integers == run.integers for peer in peers) for run, peers in met)
     words = (
-        f"Sharing comes out ahead in {len(better)} of {len(sharing)} attacked runs"
-        f"{': ' + ', '.join(better) if better else ': there is no crossover'}. In {same} of "
-        f"{len(sharing)} runs all three protocols opened the same integers in every round"
+        f"Sharing comes out ahead in {len(better)} of {_count(len(met), 'attacked run')} that all "
+        f"three went through{': ' + ', '.join(better) if better else ': there is no crossover'}. "
+        f"In {same} of {len(met)} all three opened the same integers in every round"
         + (
             ": each hides the updates and adds them up, and none looks at what it adds."
-            if same == len(sharing)
+            if same == len(met)
             else "."
         )
     )
     return (CONFIRMED if better else REFUTED), words
 
 
+def _attacked(results: Results, protocol: str) -> dict[tuple[str, int], Run]:
+    runs = matching(results.attacks, protocol=protocol)
+    return {(run.attack, run.malicious): run for run in runs if run.malicious}
+
+
 def _order_of_seconds(results: Results) -> tuple[str, str]:
     runs = _all_protocols(results)
     spent = {run.protocol: run.seconds() for run in runs}
-    order = sorted(spent, key=lambda name: spent[name])
-    ratio = spent["sharing"] / spent["paillier"]
+    plain, paillier, sharing = (run.series() for run in runs)
+    ratio = ratio_interval(sharing, paillier)
+    slower = [ratio_interval(other, plain) for other in (paillier, sharing)]
     words = (
         "From fast to slow: "
-        + ", ".join(f"{name} {_ms(spent[name])}" for name in order)
+        + ", ".join(f"{name} {_ms(spent[name])}" for name in sorted(spent, key=spent.__getitem__))
         + " an iteration (one client and the server). "
-        + f"Sharing takes {shown(ratio)} times Paillier's."
+        + f"Sharing takes {_spread(ratio)} times Paillier's. Intervals are over the iterations."
     )
-    return _both(order[0] == "plain", 1 <= ratio <= SIMILAR), words
+    fastest = _all(_at_least(times, 1.0) for times in slower)
+    similar = _all([_at_least(ratio, 1.0), _not(_at_least(ratio, SIMILAR))])
+    return _both(fastest, similar), words
 
 
 def _order_of_bytes(results: Results) -> tuple[str, str]:
@@ -383,42 +433,87 @@ def _paired(many: Sequence[float], few: Sequence[float]) -> list[float]:
     return [a - b for a, b in zip(many, few, strict=True)]
 
 
-def _same_integers(ours: Sequence[Run], theirs: Sequence[Run]) -> int:
-    return sum(a.integers == b.integers for a, b in zip(ours, theirs, strict=False))
-
-
 def _by_attack(runs: Sequence[Run]) -> dict[str, list[Run]]:
     if not runs:
         raise _NotMeasured("Needs the protocol that the claim is about.")
-    groups = {attack: escalating(runs, attack=attack) for attack in ATTACKS}
     if max(run.malicious for run in runs) == 0:
         raise _NotMeasured("Needs at least one malicious client.")
-    return groups
+    return {attack: escalating(runs, attack=attack) for attack in ATTACKS}
 
 
-def _hurtful(runs: Sequence[Run]) -> list[str]:
-    return [
-        attack
-        for attack, group in _by_attack(runs).items()
-        if group[-1].final > (1 + NEGLIGIBLE) * group[0].final
-    ]
+def _rises(results: Results, runs: Sequence[Run]) -> dict[str, tuple[float, float, float]]:
+    """Return by attack how much the most malicious clients raise the last RMSE over the seeds."""
+    _by_attack(runs)
+    groups = {attack: escalating(results.attack_seeds, attack=attack) for attack in ATTACKS}
+    return {attack: _relative(group[-1].final, group[0].final) for attack, group in groups.items()}
 
 
-def _hurt_words(runs: Sequence[Run]) -> str:
+def _relative(ours: Sequence[float], calm: Sequence[float]) -> tuple[float, float, float]:
+    return median_interval([one / other - 1 for one, other in zip(ours, calm, strict=True)])
+
+
+def _rise_words(results: Results, rises: Mapping[str, tuple[float, float, float]]) -> str:
     changes = ", ".join(
-        f"{attack} {shown(group[0].final)} to {shown(group[-1].final)}"
-        for attack, group in _by_attack(runs).items()
+        f"{attack} {_percent(middle, signed=True)} ({_percent(low, signed=True)} to "
+        f"{_percent(high, signed=True)})"
+        for attack, (middle, low, high) in rises.items()
     )
-    most = max(run.malicious for run in runs)
-    return f"Last RMSE from 0 to {most} malicious clients: {changes}."
+    settings = results.settings
+    return (
+        f"Change of the last RMSE from 0 to {_count(settings.most_malicious, 'malicious client')}, "
+        f"median and its 95 % interval over {settings.seeds} seeds: {changes}."
+    )
 
 
-def _both(one: bool, other: bool) -> str:
-    return (REFUTED, PARTLY, CONFIRMED)[one + other]
+Decision = bool | None
+"""``None`` when an interval straddles the threshold."""
 
 
-def _share_of(count: int, total: int) -> str:
-    return CONFIRMED if count == total else PARTLY if count else REFUTED
+def _at_least(values: tuple[float, float, float], threshold: float) -> Decision:
+    _, low, high = values
+    return True if low >= threshold else False if high < threshold else None
+
+
+def _below(change: tuple[float, float, float]) -> bool:
+    return change[2] < 0
+
+
+def _not(decision: Decision) -> Decision:
+    return None if decision is None else not decision
+
+
+def _any(decisions: Iterable[Decision]) -> Decision:
+    found = list(decisions)
+    return True if True in found else None if None in found else False
+
+
+def _all(decisions: Iterable[Decision]) -> Decision:
+    return _not(_any(_not(decision) for decision in decisions))
+
+
+def _one(decision: Decision) -> str:
+    return _all_of([decision])
+
+
+def _both(one: Decision, other: Decision) -> str:
+    return _all_of([one, other])
+
+
+def _all_of(decisions: Sequence[Decision]) -> str:
+    """Judge what has several parts; an open part leaves open only what hangs on it."""
+    if all(decisions):
+        return CONFIRMED
+    if None not in decisions:
+        return PARTLY if any(decisions) else REFUTED
+    return PARTLY if True in decisions and False in decisions else NOT_DECIDED
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def _up_to(most: int) -> str:
+    return "1" if most == 1 else f"1 to {most}"
 
 
 def _sign(change: tuple[float, float, float]) -> str:
@@ -427,12 +522,13 @@ def _sign(change: tuple[float, float, float]) -> str:
 
 
 def _spread(values: tuple[float, float, float]) -> str:
-    mean, low, high = values
-    return f"{shown(mean)} (95 % interval {shown(low)} to {shown(high)})"
+    middle, low, high = values
+    return f"{shown(middle)} (95 % interval {shown(low)} to {shown(high)})"
 
 
 def _percent(value: float, *, signed: bool = False) -> str:
-    return f"{100 * value:+.2g} %" if signed else f"{100 * value:.2g} %"
+    figure = f"{100 * value:+,.0f}" if abs(value) >= 1 else f"{100 * value:+.2g}"
+    return f"{figure if signed else figure.lstrip('+')} %".replace("-", MINUS)
 
 
 def _ms(seconds: float) -> str:
@@ -445,9 +541,11 @@ _CLAIMS = (
         6,
         "Encrypted training converges",
         "With homomorphic encryption and two clients, RMSE falls and then stays level.",
-        f"Confirmed when Paillier's last RMSE is below its first and within {NEGLIGIBLE:.0%} of "
-        "federated averaging without rounding, and the 95 % interval of the slope of the last half "
-        "over the seeds contains 0; partly when only one of the two holds.",
+        "Confirmed when Paillier's last RMSE is below its first and within "
+        f"{_percent(NEGLIGIBLE)} of federated averaging without rounding, and the slope of RMSE "
+        "over the last half of the "
+        "iterations cannot be told from 0, that is, the 95 % interval of its mean over all seeds "
+        "contains 0; partly when only one of the two holds.",
         _converges,
     ),
     _Claim(
@@ -467,7 +565,8 @@ _CLAIMS = (
         "Encryption costs time",
         "An iteration with homomorphic encryption takes far longer than one without.",
         f"Confirmed when client and server each take at least {FAR_ABOVE:.0f} times plain's "
-        "typical seconds an iteration, training included; partly when one of them does.",
+        "median seconds an iteration, training included; partly when one of them does; not decided "
+        "when a 95 % interval straddles the threshold and the verdict hangs on it.",
         _slower,
     ),
     _Claim(
@@ -475,8 +574,9 @@ _CLAIMS = (
         8,
         "Encryption does not stop malicious clients",
         "Malicious clients put bumps into the curve under homomorphic encryption.",
-        f"Confirmed when the last RMSE with the most malicious clients is more than "
-        f"{NEGLIGIBLE:.0%} above that with none, for every attack; partly for some attacks.",
+        "Confirmed when for every attack the last RMSE with the most malicious clients is at least "
+        f"{_percent(NEGLIGIBLE)} above that with none (95 % interval of the median over the "
+        "seeds); partly for some attacks.",
         _encryption_is_not_robust,
     ),
     _Claim(
@@ -484,8 +584,8 @@ _CLAIMS = (
         9,
         "Three decimals are too coarse",
         "Secret sharing with three decimals does not converge.",
-        f"Confirmed when the last RMSE at 3 digits is more than {NEGLIGIBLE:.0%} above averaging "
-        "without rounding.",
+        f"Confirmed when the last RMSE at 3 digits is more than {_percent(NEGLIGIBLE)} above "
+        "averaging without rounding.",
         _coarse,
     ),
     _Claim(
@@ -493,8 +593,9 @@ _CLAIMS = (
         9,
         "Precision costs time",
         "Keeping more decimals makes secret sharing slower.",
-        f"Confirmed when the protocol takes at least {NOTICEABLE} times as long at 9 digits as at "
-        "3, training excluded.",
+        "Confirmed when the 95 % interval of the ratio of medians, 9 digits over 3, lies at or "
+        f"above {NOTICEABLE}, refuted when below; not decided when it straddles it. Training is "
+        "excluded.",
         _precision_is_slow,
     ),
     _Claim(
@@ -502,8 +603,9 @@ _CLAIMS = (
         10,
         "Sharing suffers from malice too",
         "RMSE rises with malicious clients and with manipulated shares.",
-        f"Confirmed when RMSE rises by more than {NEGLIGIBLE:.0%} both with malicious clients (any "
-        "attack) and with altered shares opened from the first K; partly when with one of them.",
+        f"Confirmed when the last RMSE rises by at least {_percent(NEGLIGIBLE)} (95 % interval of "
+        "the median over the seeds) both with malicious clients (any attack) and with altered "
+        "shares opened from the first K; partly when with one of them.",
         _sharing_is_poisoned,
     ),
     _Claim(
@@ -518,11 +620,12 @@ _CLAIMS = (
     _Claim(
         "A9",
         11,
-        "More shares: less error, more time",
+        "More shares: less error (with K fixed), more time",
         "RMSE falls as the number of shares grows, and computing time grows.",
-        "Confirmed when, with one lying holder and K fixed, the 95 % interval of the paired change "
-        "in the last RMSE from the smallest to the largest N lies below 0, and the protocol takes "
-        f"at least {NOTICEABLE} times as long; partly when one of the two holds.",
+        "Three parts, with one lying holder: from the smallest to the largest N, the 95 % interval "
+        "of the median paired change in the last RMSE lies below 0 with K fixed, and with K a "
+        f"majority of N (the default), and the protocol takes at least {NOTICEABLE} times as long. "
+        "Confirmed when all hold, partly when some do.",
         _more_shares,
     ),
     _Claim(
@@ -530,8 +633,8 @@ _CLAIMS = (
         12,
         "Sharing wins when many are malicious",
         "Plain and encrypted training are better with few malicious clients, sharing with many.",
-        f"Confirmed when in some attacked run sharing ends more than {NEGLIGIBLE:.0%} below both "
-        "others.",
+        "Confirmed when in some attacked run sharing ends more than "
+        f"{_percent(NEGLIGIBLE)} below both others.",
         _crossover,
     ),
     _Claim(
@@ -540,7 +643,8 @@ _CLAIMS = (
         "Sharing takes as long as encryption",
         "Sharing takes about the time of homomorphic encryption, somewhat more; plain is small.",
         "Confirmed when plain is the fastest and sharing takes 1 to "
-        f"{SIMILAR:.0f} times Paillier's seconds; partly when one of the two holds.",
+        f"{SIMILAR:.0f} times Paillier's seconds; partly when one of the two holds; not decided "
+        "when a 95 % interval straddles a threshold and the verdict hangs on it.",
         _order_of_seconds,
     ),
     _Claim(

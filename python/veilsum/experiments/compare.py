@@ -34,6 +34,7 @@ from veilsum.experiments.results import (
     Dropout,
     Ensemble,
     Environment,
+    Pace,
     Results,
     Run,
     Task,
@@ -43,6 +44,7 @@ from veilsum.protocols.sharing import Heard, Summed
 
 __all__ = ["prepare", "run"]
 
+_DIGITS = [{"digits": digits} for digits in range(1, 10)]
 Method = Literal["lagrange", "newton"]
 METHODS: tuple[Method, ...] = ("lagrange", "newton")
 
@@ -70,7 +72,9 @@ def run(problem: Problem, *, progress: Progress = quiet) -> Results:
         "attacks": attacks(lab),
         "attack_seeds": attack_seeds(lab),
         "precision": precision(lab),
+        "precision_pace": precision_pace(lab),
         "faults": faults(lab),
+        "fault_seeds": fault_seeds(lab),
         "holders": holders(lab),
         "holder_seeds": holder_seeds(lab),
         "dropouts": dropouts(lab),
@@ -103,21 +107,25 @@ def convergence_seeds(lab: Lab) -> tuple[Ensemble, ...]:
 
 
 def attacks(lab: Lab) -> tuple[Run, ...]:
-    """Figures 8, 10 and 12: malicious clients under every protocol."""
+    """Figures 8, 10 and 12: malicious clients under every protocol.
+
+    Paillier, the dearest, is attacked by the most clients only.
+    """
+    every = list(range(1, lab.settings.most_malicious + 1))
+    counts = {"paillier": every[-1:]}
     return lab.train_all(
         "Malicious clients",
         [
             lab.conditions(protocol, attack=attack, malicious=count)
             for protocol in lab.settings.protocols
-            for attack, count in _attack_grid(range(1, lab.settings.most_malicious + 1))
+            for attack, count in _attack_grid(counts.get(protocol, every))
         ],
     )
 
 
 def attack_seeds(lab: Lab) -> tuple[Ensemble, ...]:
-    """Figure 12: none, two and the most malicious clients over many seeds."""
-    most = lab.settings.most_malicious
-    grid = _attack_grid(sorted({min(2, most), most} - {0}))
+    """Figure 12: every number of malicious clients over many seeds."""
+    grid = _attack_grid(range(1, lab.settings.most_malicious + 1))
     return lab.repeat_all(
         "Malicious clients, many seeds",
         [lab.conditions("plain", attack=attack, malicious=count) for attack, count in grid],
@@ -130,7 +138,12 @@ def _attack_grid(counts: Sequence[int]) -> list[tuple[str, int]]:
 
 def precision(lab: Lab) -> tuple[Run, ...]:
     """Figure 9: secret sharing with 1 to 9 decimal digits."""
-    return lab.train_all("Precision", _sharing(lab, [{"digits": d} for d in range(1, 10)]))
+    return lab.train_all("Precision", _sharing(lab, _DIGITS))
+
+
+def precision_pace(lab: Lab) -> tuple[Pace, ...]:
+    """Figure 9: seconds of a round with 1 to 9 decimal digits, measured in turn."""
+    return lab.pace_all("Precision, seconds", _sharing(lab, _DIGITS))
 
 
 def faults(lab: Lab) -> tuple[Run, ...]:
@@ -143,6 +156,14 @@ def faults(lab: Lab) -> tuple[Run, ...]:
         for faulty in range(1, most + 1)
     ]
     return lab.train_all("Faulty shares", _sharing(lab, [{}, *varied]))
+
+
+def fault_seeds(lab: Lab) -> tuple[Ensemble, ...]:
+    """Figure 10: none, one and the most altered shares over many seeds."""
+    spare = lab.settings.clients - lab.settings.shares_needed
+    counts = sorted({1, spare}) if spare else []
+    varied = [{}, *({"fault": UNCHECKED, "faulty": faulty} for faulty in counts)]
+    return lab.repeat_all("Faulty shares, many seeds", _sharing(lab, varied))
 
 
 def holders(lab: Lab) -> tuple[Run, ...]:

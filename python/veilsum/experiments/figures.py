@@ -19,9 +19,11 @@ from veilsum.experiments.results import (
     ATTACKS,
     FAULTS,
     FLOAT32_BYTES,
+    MISSING,
     PARTIES,
     PHASES,
     REFERENCE,
+    UNCHECKED,
     WANDERING,
     Ensemble,
     Results,
@@ -30,6 +32,7 @@ from veilsum.experiments.results import (
     first,
     interval,
     matching,
+    median_interval,
     shown,
 )
 
@@ -77,6 +80,24 @@ _STYLE: Any = {
 }
 
 
+_NEEDS = {
+    7: ("plain", "paillier"),
+    8: ("paillier",),
+    9: ("sharing",),
+    10: ("sharing",),
+    11: ("sharing",),
+}
+_NEEDS_MALICE = (8, 12)
+
+
+def missing(number: int, results: Results) -> str:
+    """Return why a figure cannot be drawn, as one line, or an empty string when it can."""
+    lacking = [p for p in _NEEDS.get(number, ()) if p not in results.settings.protocols]
+    if not results.settings.most_malicious and number in _NEEDS_MALICE:
+        lacking.append("a malicious client")
+    return f"not measured: needs {' and '.join(lacking)}" if lacking else ""
+
+
 def draw(number: int, results: Results, path: Path) -> None:
     """Draw Figure `number` of the paper from `results` and write it as a PNG to `path`.
 
@@ -90,14 +111,22 @@ def draw(number: int, results: Results, path: Path) -> None:
         The file to write.
     """
     with mpl.rc_context(_STYLE):
-        FIGURES[number](results).savefig(path, dpi=150, facecolor="white")
+        reason = missing(number, results)
+        figure = _said(f"Figure {number}: {reason}") if reason else FIGURES[number](results)
+        figure.savefig(path, dpi=150, facecolor="white")
+
+
+def _said(line: str) -> Figure:
+    figure = Figure(figsize=(7.4, 0.5))
+    figure.text(0.02, 0.5, line, va="center", color=_FAINT)
+    return figure
 
 
 def _convergence(results: Results) -> Figure:
     figure, axes = _panels("AB;CD", 6.6)
     small, large = 2, results.settings.clients
     for name, clients in (("A", small), ("B", large)):
-        _title(axes[name], f"{clients} clients", "Iteration", _rmse(results))
+        _title(axes[name], f"{clients} clients", "Iteration", "RMSE")
         _protocol_curves(axes[name], list(matching(results.convergence, clients=clients)))
         axes[name].axhline(results.task.rmse_central, **_CENTRAL)
     _share_y(axes["A"], axes["B"])
@@ -108,7 +137,7 @@ def _convergence(results: Results) -> Figure:
 
 
 def _roughness(axes: Axes, results: Results) -> None:
-    _title(axes, "Bumps, one dot a seed", "Clients", _in_units("Roughness", results))
+    _title(axes, "Bumps, one dot a seed", "Clients", "Roughness of RMSE")
     jitter = np.random.default_rng(0)
     for place, ensemble in enumerate(results.convergence_seeds):
         spots = place + jitter.uniform(-0.13, 0.13, len(ensemble.roughness))
@@ -145,7 +174,7 @@ def _deviation(axes: Axes, results: Results) -> None:
 def _seconds_by_iteration(results: Results) -> Figure:
     figure, axes = _panels("AB", 3.9)
     for name, party in zip("AB", PARTIES, strict=True):
-        _title(axes[name], party.capitalize(), "Iteration", "Seconds an iteration")
+        _title(axes[name], party.capitalize(), "Iteration", "Seconds")
         for run in _of_interest(results, clients=results.settings.clients):
             if run.protocol != "sharing":
                 series = _by_iteration(run, party)
@@ -173,14 +202,16 @@ def _attacked_paillier(results: Results) -> Figure:
     encrypted = list(matching(results.attacks, protocol="paillier"))
     plain = list(matching(results.attacks, protocol="plain"))
     for name, attack in zip("ABCD", ATTACKS, strict=True):
-        _title(axes[name], attack.capitalize(), "Iteration", _rmse(results))
+        _title(axes[name], attack.capitalize(), "Iteration", "RMSE" if name in "AC" else "")
         for run in escalating(encrypted, attack=attack):
             colour = _ramp(run.malicious, most)
             axes[name].plot(run.rmse, color=colour, linewidth=2.2, label=str(run.malicious))
-        for run in escalating(plain, attack=attack):
+        drawn = {run.malicious for run in encrypted}
+        for run in (run for run in escalating(plain, attack=attack) if run.malicious in drawn):
             axes[name].plot(run.rmse, color="white", linewidth=1.1, linestyle=(0, (1, 2.5)))
         _log_when_wide(axes[name], [run.rmse for run in matching(results.attacks, attack=attack)])
-    _figure_legend(figure, axes["A"], "Malicious clients (white dots: plain)")
+    beside = " (white dots: plain)" if plain else ""
+    _figure_legend(figure, axes["A"], f"Malicious clients{beside}")
     return figure
 
 
@@ -192,14 +223,25 @@ def _precision(results: Results) -> Figure:
         _distances(axes["A"], runs, reference)
         axes["B"].axhline(reference.final, color=_INK, linestyle=":", label="without rounding")
         _legend(axes["B"])
-    _title(axes["A"], "Distance from averaging without rounding", "Iteration", _rmse(results))
-    _title(axes["B"], "After the last iteration", "Decimal digits", _rmse(results))
+    _title(axes["A"], "Distance from averaging without rounding", "Iteration", "RMSE, distance")
+    _title(axes["B"], "After the last iteration", "Decimal digits", "RMSE")
     _line(axes["B"], [run.digits for run in runs], [run.final for run in runs], "sharing")
     _log_when_wide(axes["B"], [[run.final for run in runs]])
-    _title(axes["C"], "Time of the protocol", "Decimal digits", "Milliseconds an iteration")
-    spent = [1e3 * run.protocol_seconds for run in runs]
-    _line(axes["C"], [run.digits for run in runs], spent, "sharing")
-    axes["C"].set_ylim(0, 1.3 * max(spent, default=1.0))
+    _title(axes["C"], "Time of the protocol", "Decimal digits", "Milliseconds a round")
+    paces = results.precision_pace
+    middles, lows, highs = zip(*(median_interval(pace.seconds) for pace in paces), strict=True)
+    spent = 1e3 * np.asarray(middles)
+    error = 1e3 * np.abs(np.subtract([lows, highs], middles))
+    axes["C"].errorbar(
+        [pace.digits for pace in paces],
+        spent,
+        error,
+        color=_COLOURS["sharing"],
+        marker="o",
+        linewidth=2,
+        capsize=3,
+    )
+    axes["C"].set_ylim(0, 1.3e3 * max(highs))
     return figure
 
 
@@ -213,58 +255,76 @@ def _distances(axes: Axes, runs: Sequence[Run], reference: Run) -> None:
 
 
 def _attacked_sharing(results: Results) -> Figure:
-    figure, axes = _panels("AB;CC", 6.8)
-    _title(axes["A"], "Malicious clients", "Malicious clients", _rmse(results))
-    sharing = list(matching(results.attacks, protocol="sharing"))
-    for attack in ATTACKS:
-        runs = escalating(sharing, attack=attack)
-        axes["A"].plot(
-            [run.malicious for run in runs],
-            [run.final for run in runs],
-            color=_ATTACKS[attack],
-            marker="o",
-            label=attack,
-        )
-    _log_when_wide(axes["A"], [[run.final for run in sharing]])
-    _legend(axes["A"])
-    _title(axes["B"], "Faulty shares", "Faulty shares of N", _rmse(results))
-    _title(
-        axes["C"], "One faulty share (solid), the most tried (dashed)", "Iteration", _rmse(results)
-    )
-    for fault, colour in _FAULTS.items():
+    malice = results.settings.most_malicious > 0
+    figure, axes = _panels("AB;CC" if malice else "BB;CC", 6.8)
+    if malice:
+        _poisoned(axes["A"], results)
+    _title(axes["B"], "Faulty shares", "Faulty shares of N", "" if malice else "RMSE")
+    for place, (fault, colour) in enumerate(_FAULTS.items()):
         runs = escalating(results.faults, fault=fault)
+        kept = [run for run in runs if not run.aborted]
+        refused = [run.faulty for run in runs if run.aborted]
+        counts, last = [run.faulty for run in kept], [run.final for run in kept]
+        marker, size = tuple(_MARKERS.values())[place]
+        axes["B"].plot(counts, last, color=colour, marker=marker, markersize=size, label=fault)
         axes["B"].plot(
-            [run.faulty for run in runs],
-            [run.final for run in runs],
+            refused,
+            [0.96 - 0.06 * place] * len(refused),
+            transform=axes["B"].get_xaxis_transform(),
             color=colour,
-            marker="o",
-            label=fault,
+            marker="x",
+            linestyle="",
+            markersize=7,
         )
-        for run, style in zip(_ends(runs), ("-", "--"), strict=False):
-            label = f"{fault}, {run.faulty}"
-            axes["C"].plot(run.rmse, color=colour, linestyle=style, linewidth=2, label=label)
-    _log_when_wide(axes["B"], [[run.final for run in results.faults]])
-    _log_when_wide(axes["C"], [run.rmse for run in results.faults])
-    _legend(axes["B"])
-    _legend(axes["C"], ncols=2)
+    axes["B"].plot([], [], color=_INK, marker="x", linestyle="", label="refused: no result")
+    _log_when_wide(axes["B"], [[run.final for run in results.faults if not run.aborted]])
+    _strip_on_top(axes["B"])
+    _legend(axes["B"], fontsize=8.5, loc="lower right", bbox_to_anchor=(1, 0.13))
+    _altered_over_time(axes["C"], results)
     return figure
 
 
-def _ends(runs: Sequence[Run]) -> list[Run]:
-    faulty = [run for run in runs if run.faulty > 0]
-    return faulty[:1] + faulty[1:][-1:]
+def _strip_on_top(axes: Axes) -> None:
+    """Grey the top fifth and keep the curves out of it: what stands there has no height."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high * (high / low) ** 0.25 if axes.get_yscale() == "log" else 1.25 * high)
+    axes.fill_between([0, 1], 0.8, 1, transform=axes.transAxes, color=_GRID, linewidth=0)
+
+
+def _poisoned(axes: Axes, results: Results) -> None:
+    _title(axes, "Malicious clients", "Malicious clients", "RMSE")
+    sharing = list(matching(results.attacks, protocol="sharing"))
+    for attack in ATTACKS:
+        runs = escalating(sharing, attack=attack)
+        counts, last = [run.malicious for run in runs], [run.final for run in runs]
+        axes.plot(counts, last, color=_ATTACKS[attack], marker="o", label=attack)
+    _log_when_wide(axes, [[run.final for run in sharing]])
+    _legend(axes)
+
+
+def _altered_over_time(axes: Axes, results: Results) -> None:
+    _title(axes, "Altered shares, first K opened", "Iteration", "RMSE")
+    spare = results.settings.clients - results.settings.shares_needed
+    calm, *altered = escalating(results.faults, fault=UNCHECKED)
+    label = "none altered" + (f", or up to {spare} missing" if spare else "")
+    axes.plot(calm.rmse, color=_FAULTS[MISSING], linewidth=2, label=label)
+    for run in altered:
+        colour = _ramp(run.faulty, spare)
+        axes.plot(run.rmse, color=colour, linewidth=2, label=f"{run.faulty} altered")
+    _log_when_wide(axes, [run.rmse for run in (calm, *altered)])
+    _legend(axes, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4)
 
 
 def _number_of_shares(results: Results) -> Figure:
     figure, axes = _panels("AB", 4.2)
-    _title(axes["A"], "Error", "Shares N", _rmse(results))
+    _title(axes["A"], "Error", "Shares N", "RMSE, median")
     lying = list(matching(results.holder_seeds, fault=WANDERING))
     fixed = [e for e in lying if e.threshold == results.settings.shares_needed]
     majority = [e for e in lying if e.threshold == e.shares // 2 + 1]
     _with_interval(axes["A"], fixed, "#c8374f", "lying holders, K fixed")
     _with_interval(axes["A"], majority, "#e2a03f", "lying holders, K a majority")
     axes["A"].axhline(results.task.rmse_central, **_CENTRAL)
-    _log_when_wide(axes["A"], [[float(np.mean(e.final)) for e in lying]])
+    _log_when_wide(axes["A"], [[median_interval(e.final)[0] for e in lying]])
     _legend(axes["A"])
     _title(axes["B"], "Time", "Shares N", "Milliseconds an iteration")
     runs = list(results.holders)
@@ -286,7 +346,7 @@ def _number_of_shares(results: Results) -> Figure:
 def _with_interval(axes: Axes, chosen: Sequence[Ensemble], colour: str, label: str) -> None:
     if not chosen:
         return
-    means, lows, highs = zip(*(interval(ensemble.final) for ensemble in chosen), strict=True)
+    means, lows, highs = zip(*(median_interval(ensemble.final) for ensemble in chosen), strict=True)
     error = [np.subtract(means, lows), np.subtract(highs, means)]
     places = [ensemble.shares for ensemble in chosen]
     axes.errorbar(places, means, error, color=colour, marker="o", capsize=3, label=label)
@@ -295,7 +355,7 @@ def _with_interval(axes: Axes, chosen: Sequence[Ensemble], colour: str, label: s
 def _protocols_under_attack(results: Results) -> Figure:
     figure, axes = _panels("AB;CD", 6.6)
     for name, attack in zip("ABCD", ATTACKS, strict=True):
-        _title(axes[name], attack.capitalize(), "Malicious clients", _rmse(results))
+        _title(axes[name], attack.capitalize(), "Malicious clients", "RMSE" if name in "AC" else "")
         seeds = escalating(results.attack_seeds, attack=attack)
         axes[name].fill_between(
             [ensemble.malicious for ensemble in seeds],
@@ -314,7 +374,7 @@ def _protocols_under_attack(results: Results) -> Figure:
                 color=_COLOURS[protocol],
                 marker=marker,
                 markersize=size,
-                linewidth=1,
+                linewidth=0 if protocol == "paillier" else 1,
                 label=LABELS[protocol],
             )
         _log_when_wide(axes[name], [[max(e.final), min(e.final)] for e in seeds])
@@ -357,23 +417,19 @@ def _bytes(results: Results) -> Figure:
     float32 = FLOAT32_BYTES * results.task.coefficients
     for name, way in zip("AB", _TRAFFIC, strict=True):
         _title(axes[name], _TRAFFIC[way], "Bytes an iteration", "")
-        for place, run in enumerate(runs):
-            count = getattr(run, way)
-            axes[name].barh(place, count, height=0.6, color=_COLOURS[run.protocol])
-            axes[name].annotate(
-                f"{count:,.0f} B  ({shown(count / float32)}×)",
-                (count, place),
-                (5, 0),
-                textcoords="offset points",
-                va="center",
-            )
+        counts = [getattr(run, way) for run in runs]
+        colours = [_COLOURS[run.protocol] for run in runs]
+        axes[name].barh(range(len(runs)), counts, height=0.6, color=colours)
         axes[name].set_xscale("log")
-        axes[name].set_xlim(float32 / 2, 200 * max([getattr(r, way) for r in runs], default=1.0))
+        axes[name].set_xlim(float32 / 2, 2 * max([*counts, float32]))
         axes[name].axvline(float32, color=_INK, linestyle=":", linewidth=1.2)
-        axes[name].set_yticks(range(len(runs)), [LABELS[run.protocol] for run in runs])
+        words = [
+            f"{LABELS[run.protocol]}\n{count:,.0f} B\n({shown(count / float32)}×)"
+            for run, count in zip(runs, counts, strict=True)
+        ]
+        axes[name].set_yticks(range(len(runs)), words)
         axes[name].invert_yaxis()
         axes[name].grid(visible=False, axis="y")
-    axes["B"].tick_params(labelleft=False)
     handle = Line2D([], [], color=_INK, linestyle=":", label=f"model as float32: {float32:,} B")
     figure.legend(handles=[handle], loc="outside lower center")
     return figure
@@ -391,16 +447,6 @@ def _title(axes: Axes, title: str, x_label: str, y_label: str) -> None:
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-
-
-def _in_units(what: str, results: Results) -> str:
-    unit = results.task.target.replace("_", " ")
-    short = unit if len(unit) <= 30 else unit[:29] + "…"
-    return f"{what}\n({short})".replace("$", r"\$")
-
-
-def _rmse(results: Results) -> str:
-    return _in_units("RMSE", results)
 
 
 def _of_interest(results: Results, **wanted: object) -> list[Run]:

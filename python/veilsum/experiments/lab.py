@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,6 +31,7 @@ from veilsum.experiments.results import (
     Conditions,
     Cost,
     Ensemble,
+    Pace,
     Run,
     Settings,
     roughness,
@@ -54,10 +55,16 @@ BOOST = 10.0
 NOISE = 1.0
 """Standard deviation of a random update, in standard deviations of the target."""
 LIE = 0.1
-"""What a lying holder adds to its share of every coefficient, as if it were the average's."""
+"""Standard deviation of what a lying holder adds to its share of a coefficient of the average.
+
+Every liar, coefficient and round has a draw of its own: equal lies could cancel each other.
+"""
+PACES = 15
+"""How often a round is timed, in turn with the rounds that it is compared with."""
 
 Progress = Callable[[str, int, int], None]
 Array = NDArray[np.float64]
+Item = TypeVar("Item")
 
 
 def quiet(work: str, done: int, total: int) -> None:
@@ -203,6 +210,8 @@ class Lab:
         self.problem = problem
         self.settings = problem.settings
         self._progress = progress
+        self._trained: dict[Conditions, Run] = {}
+        self._repeated: dict[Conditions, Ensemble] = {}
 
     def conditions(self, protocol: str, **varied: Any) -> Conditions:
         """Return the usual conditions of a protocol with some of them varied."""
@@ -223,18 +232,42 @@ class Lab:
         """Train under each of the conditions with every seed, in plain arithmetic."""
         return tuple(self._repeat(conditions) for conditions in self.watched(work, plan))
 
-    def watched(self, work: str, plan: Sequence[Conditions]) -> Iterator[Conditions]:
-        """Yield the conditions, reporting progress."""
-        for done, conditions in enumerate(plan):
+    def watched(self, work: str, plan: Sequence[Item]) -> Iterator[Item]:
+        """Yield what is planned, reporting progress."""
+        for done, item in enumerate(plan):
             self._progress(work, done, len(plan))
-            yield conditions
+            yield item
         self._progress(work, len(plan), len(plan))
 
     def train(self, conditions: Conditions) -> Run:
-        """Train once under the protocol that the conditions name."""
-        return self._train(conditions, self.aggregator(conditions), self.settings.seed)
+        """Train once under the protocol that the conditions name; asked again, answer again."""
+        if conditions not in self._trained:
+            machine = self.aggregator(conditions)
+            self._trained[conditions] = self._train(conditions, machine, self.settings.seed)
+        return self._trained[conditions]
+
+    def pace_all(self, work: str, plan: Sequence[Conditions]) -> tuple[Pace, ...]:
+        """Time rounds of random updates: one under each of the conditions, then all over again."""
+        updates = np.random.default_rng(self.settings.seed).normal(
+            size=(self.settings.clients, self.problem.coefficients)
+        )
+        spent: dict[Conditions, list[float]] = {conditions: [] for conditions in plan}
+        for repetition in self.watched(work, range(PACES if plan else 0)):
+            for conditions in plan[:: -1 if repetition % 2 else 1]:
+                aggregate = self.aggregator(conditions).aggregate(
+                    list(updates), encoding=_encoding(conditions)
+                )
+                seconds = {(name, str(part)): s for (name, part), s in aggregate.seconds.items()}
+                parts = _by_party_and_phase(seconds, conditions.clients)
+                spent[conditions].append(sum(parts.values()))
+        return tuple(Pace(**asdict(what), seconds=tuple(took)) for what, took in spent.items())
 
     def _repeat(self, conditions: Conditions) -> Ensemble:
+        if conditions not in self._repeated:
+            self._repeated[conditions] = self._train_with_seeds(conditions)
+        return self._repeated[conditions]
+
+    def _train_with_seeds(self, conditions: Conditions) -> Ensemble:
         seeds = range(self.settings.seed, self.settings.seed + self.settings.seeds)
         runs = [
             self._train(conditions, _Arithmetic(self._liars(conditions, seed)), seed)
@@ -276,11 +309,11 @@ class Lab:
         )
 
     def _liars(self, conditions: Conditions, seed: int) -> _Liars:
-        offset = round(LIE * _encoding(conditions).scale * len(self.problem.y))
+        scale = LIE * _encoding(conditions).scale * len(self.problem.y)
         return _Liars(
             conditions=conditions,
             coefficients=self.problem.coefficients,
-            offset=offset,
+            scale=scale,
             seed=seed,
         )
 
@@ -438,7 +471,7 @@ class _Liars:
 
     conditions: Conditions
     coefficients: int
-    offset: int
+    scale: float
     seed: int
 
     def positions(self, index: int) -> list[int]:
@@ -449,20 +482,24 @@ class _Liars:
         generator = np.random.default_rng([self.seed, index])
         return sorted(generator.choice(self.conditions.shares, faulty, replace=False).tolist())
 
-    def names(self, index: int) -> frozenset[str]:
-        """Return the party names of the failing holders of a round."""
+    def names(self, index: int) -> dict[str, int]:
+        """Return the failing holders of a round: their positions by the names of the parties."""
         places = self.positions(index)
         if self.conditions.clients_hold:
-            return frozenset(f"client-{place}" for place in places)
-        return frozenset(f"holder-{place + 1}" for place in places)
+            return {f"client-{place}": place for place in places}
+        return {f"holder-{place + 1}": place for place in places}
 
-    def altered(self, shares: shamir.Shares) -> shamir.Shares:
-        """Return the shares with the offset added to the low digit of every coefficient."""
+    def altered(
+        self, shares: shamir.Shares, index: int, rows: Sequence[int], places: Sequence[int]
+    ) -> shamir.Shares:
+        """Return the shares with lies in these rows, which belong to the holders at `places`."""
         values = shares.values.copy()
         digits = values.shape[-1] // (self.coefficients + 1)
-        lied = (slice(None), slice(0, self.coefficients * digits, digits))
-        offset = shares.field.residues(np.full(1, self.offset))
-        values[lied] = shares.field.add(values[lied], offset)
+        lied = slice(0, self.coefficients * digits, digits)  # the low digit of each coefficient
+        for row, place in zip(rows, places, strict=True):
+            generator = np.random.default_rng([self.seed, index, place + 1])
+            lies = np.rint(generator.normal(0, self.scale, self.coefficients)).astype(np.int64)
+            values[row, lied] = shares.field.add(values[row, lied], shares.field.residues(lies))
         return shares.with_values(values)
 
     def transport(self, index: int) -> protocols.InMemoryTransport:
@@ -474,7 +511,8 @@ class _Liars:
 
         def tamper(message: protocols.Message, data: bytes) -> bytes:
             if isinstance(message, Summed) and message.sender in names:
-                return replace(message, shares=self.altered(message.shares)).to_bytes()
+                lied = self.altered(message.shares, index, [0], [names[message.sender]])
+                return replace(message, shares=lied).to_bytes()
             return data
 
         if self.conditions.fault == MISSING:
@@ -512,11 +550,8 @@ class _Arithmetic(protocols.Plain):
             threshold=conditions.threshold,
             bound=digits.digit_limit,
         )
-        lies = self._liars.altered(shares).values
         liars = self._liars.positions(index)
-        values = shares.values.copy()
-        values[liars] = lies[liars]
-        sums = shamir.reconstruct(shares.with_values(values), check=False)
+        sums = shamir.reconstruct(self._liars.altered(shares, index, liars, liars), check=False)
         places = np.array([1 << digits.width * place for place in range(digits.count)], object)
         return np.asarray((sums.reshape(-1, digits.count) * places).sum(axis=-1))
 

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from veilsum.experiments.results import (
     PHASES,
     SCHEMA,
     Results,
+    Run,
     Settings,
     escalating,
     first,
@@ -33,7 +34,10 @@ from veilsum.experiments.results import (
     shown,
 )
 
+NONE = "\N{EN DASH}"
+"""Stands in a table for what was not measured or does not exist."""
 REPORT, DATA = "report.html", "results.json"
+_ADVICE = "choose another --output"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,7 @@ class _Section:
     image: str
     grid: Grid | None
     verdicts: tuple[Verdict, ...]
+    missing: str
 
 
 _READINGS = {
@@ -77,17 +82,17 @@ _READINGS = {
         "Precision of secret sharing",
         "Above, how far RMSE is from that of averaging without rounding, iteration by iteration, "
         "on a logarithmic scale. Below left, where it ends (dotted: without rounding); below "
-        "right, what finer digits cost in time.",
+        "right, what finer digits cost in time: medians with their 95 % intervals.",
     ),
     10: (
         "Secret sharing under attack",
-        "Above left, poisoned updates; above right, shares that holders lost or altered. Below, "
-        "the same faults over time: solid with one faulty share, dashed with the most tried.",
+        "Poisoned updates, and shares that holders lost or altered; a cross marks runs whose sums "
+        "were refused, which leaves no result. Below, altered shares over time.",
     ),
     11: (
         "The number of shares",
-        "Left, the last RMSE, mean and 95 % interval over the seeds; a lying holder is drawn anew "
-        "every round. Right, what more shares cost in time, training excluded.",
+        "Left, the last RMSE, median and 95 % interval over the seeds; a lying holder is drawn "
+        "anew every round. Right, what more shares cost in time, training excluded.",
     ),
     12: (
         "The three protocols under attack",
@@ -146,7 +151,8 @@ def summary(results: Results) -> Iterator[tuple[str, Grid]]:
     """Yield titled tables: protocols, phases, attacks, faulty shares, and the paper's claims."""
     yield "Protocols", protocol_grid(results)
     yield "Milliseconds an iteration", phase_grid(results)
-    yield f"Last RMSE ({results.task.target}) by malicious clients", attack_grid(results)
+    if results.settings.most_malicious:
+        yield "Last RMSE by malicious clients", attack_grid(results)
     if results.faults:
         yield "Last RMSE by faulty shares", fault_grid(results)
     rows = tuple((v.claim, v.title, v.outcome) for v in verdicts(results))
@@ -168,21 +174,22 @@ def phase_grid(results: Results) -> Grid:
 
 
 def _milliseconds(seconds: float) -> str:
-    return f"{1e3 * seconds:.3g}" if seconds else "-"
+    return f"{1e3 * seconds:.3g}" if seconds else NONE
 
 
 def attack_grid(results: Results) -> Grid:
     """Return the last RMSE by attack and malicious clients; protocols that agree share a row."""
     rows = []
+    counts = range(results.settings.most_malicious + 1)
     for attack in ATTACKS:
         alike: dict[tuple[str, ...], list[str]] = {}
         for protocol in results.settings.protocols:
             ours = list(matching(results.attacks, protocol=protocol))
-            cells = tuple(f"{run.final:.4g}" for run in escalating(ours, attack=attack))
+            last = {run.malicious: f"{run.final:.4g}" for run in escalating(ours, attack=attack)}
+            cells = tuple(last.get(count, NONE) for count in counts)
             alike.setdefault(cells, []).append(figures.LABELS[protocol])
         rows += [(attack, ", ".join(names), *cells) for cells, names in alike.items()]
-    counts = map(str, range(results.settings.most_malicious + 1))
-    head = ("Attack", "Protocol", *counts)
+    head = ("Attack", "Protocol", *map(str, counts))
     return Grid(head=head, rows=tuple(rows), numbers=frozenset(range(2, len(head))))
 
 
@@ -192,10 +199,16 @@ def fault_grid(results: Results) -> Grid:
     most = max(run.faulty for run in results.faults)
     for fault in FAULTS:
         runs = escalating(results.faults, fault=fault)
-        cells = [f"{r.final:.4g}" + (f" ({r.aborted} refused)" if r.aborted else "") for r in runs]
-        rows.append((fault, *cells, *["-"] * (most + 1 - len(cells))))
+        cells = [_last_or_refused(run) for run in runs]
+        rows.append((fault, *cells, *[NONE] * (most + 1 - len(cells))))
     head = ("Fault", *map(str, range(most + 1)))
     return Grid(head=head, rows=tuple(rows), numbers=frozenset(range(1, len(head))))
+
+
+def _last_or_refused(run: Run) -> str:
+    if run.aborted == len(run.rmse) - 1:
+        return "refused"
+    return f"{run.final:.4g}" + (f" ({run.aborted} refused)" if run.aborted else "")
 
 
 def dropout_grid(results: Results) -> Grid:
@@ -227,6 +240,10 @@ def _textbook_grid(results: Results) -> Grid:
 
 def _facts(results: Results) -> list[tuple[str, str]]:
     task, settings, here = results.task, results.settings, results.environment
+    own = {
+        "paillier": ("Paillier", f"{settings.key_bits}-bit modulus"),
+        "sharing": ("Sharing", f"K = {settings.shares_needed} of N = {settings.clients} shares"),
+    }
     return [
         ("Data", f"{task.dataset}, predicting {task.target} ({task.licence})"),
         ("Rows", f"{task.rows_train:,} for training, {task.rows_test:,} held out"),
@@ -237,8 +254,7 @@ def _facts(results: Results) -> list[tuple[str, str]]:
             f"{task.rmse_central:.4g} by least squares on all rows",
         ),
         ("Federation", f"{settings.clients} clients, {settings.iterations} iterations"),
-        ("Paillier", f"{settings.key_bits}-bit modulus"),
-        ("Sharing", f"K = {settings.shares_needed} of N = {settings.clients} shares"),
+        *(own[name] for name in settings.protocols if name in own),
         ("Seeds", f"{settings.seed}, and {settings.seeds} for comparisons"),
         ("Kernel", f"{here.kernel} ({here.kernel_reason})"),
         ("Processor", f"{here.processor}, {here.cores} cores"),
@@ -280,7 +296,9 @@ def render(results: Results, images: dict[int, bytes]) -> str:
     """
     judged = verdicts(results)
     by_name = {verdict.claim: verdict for verdict in judged}
-    grids = {12: attack_grid(results), 13: phase_grid(results)}
+    grids = {13: phase_grid(results)}
+    if results.settings.most_malicious:
+        grids[12] = attack_grid(results)
     if results.faults:
         grids[10] = fault_grid(results)
     sections = [
@@ -291,6 +309,7 @@ def render(results: Results, images: dict[int, bytes]) -> str:
             image=b64encode(images[number]).decode(),
             grid=grids.get(number),
             verdicts=tuple(v for v in judged if v.figure == number),
+            missing=figures.missing(number, results),
         )
         for number, (title, reading) in _READINGS.items()
     ]
@@ -339,18 +358,87 @@ def write(results: Results, output: Path, *, progress: Progress = quiet) -> None
 
     Raises
     ------
+    OSError
+        When a file cannot be written; nothing has changed then.
     ValueError
         When `output` holds anything else.
     """
-    with _replacing(output) as folder:
-        (folder / DATA).write_text(results.to_json(), encoding="utf-8")
+    with reserved(output) as draft:
+        draft.write(results, progress=progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A hidden directory beside `output`, in which a comparison is written before it appears."""
+
+    output: Path
+    workshop: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are written; it becomes `output`."""
+        return self.workshop / "new" / self.output.name
+
+    def write(self, results: Results, *, progress: Progress = quiet) -> None:
+        """Write all files and rename their directory to `output`.
+
+        Raises
+        ------
+        OSError
+            When a file cannot be written; nothing has changed then.
+        ValueError
+            When `output` holds files that veilsum did not write.
+        """
+        try:
+            self._fill(results, progress)
+            check_output(self.output)
+            _swap(self.output, self.folder, self.workshop / "old")
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise OSError(f"output: {self.output} could not be written: {why}") from error
+
+    def _fill(self, results: Results, progress: Progress) -> None:
+        (self.folder / DATA).write_text(results.to_json(), encoding="utf-8")
         images = {}
         for done, number in enumerate(figures.FIGURES, 1):
-            path = folder / image_name(number)
+            path = self.folder / image_name(number)
             figures.draw(number, results, path)
             images[number] = path.read_bytes()
             progress("Plots", done, len(figures.FIGURES))
-        (folder / REPORT).write_text(render(results, images), encoding="utf-8")
+        (self.folder / REPORT).write_text(render(results, images), encoding="utf-8")
+
+
+@contextmanager
+def reserved(output: Path) -> Iterator[Draft]:
+    """Make sure, before any work, that `output` can be written; tidy up however the work ends.
+
+    Parameters
+    ----------
+    output : Path
+        A directory that does not exist, is empty, or holds an earlier comparison.
+
+    Yields
+    ------
+    Draft
+        What :meth:`Draft.write` turns into `output`.
+
+    Raises
+    ------
+    ValueError
+        When `output` holds anything else, or a directory cannot be created there.
+    """
+    check_output(output)
+    with ExitStack() as tidy:
+        try:
+            workshop = Path(tempfile.mkdtemp(prefix=".veilsum-", dir=output.parent))
+            tidy.callback(shutil.rmtree, workshop, ignore_errors=True)
+            draft = Draft(output, workshop)
+            draft.folder.mkdir(parents=True)
+        except OSError as error:
+            raise ValueError(
+                f"output: {output} cannot be created ({error.strerror}); {_ADVICE}"
+            ) from error
+        yield draft
 
 
 def check_output(output: Path) -> None:
@@ -362,17 +450,25 @@ def check_output(output: Path) -> None:
         When `output` is a file, a link, holds the working directory, or holds other files than
         those of an earlier comparison, or when its parent cannot be written to.
     """
-    advice = "choose another --output"
+    try:
+        _require_free(output)
+    except OSError as error:
+        raise ValueError(
+            f"output: {output} cannot be used ({error.strerror}); {_ADVICE}"
+        ) from error
+
+
+def _require_free(output: Path) -> None:
     if output.is_symlink() or (output.exists() and not output.is_dir()):
-        raise ValueError(f"output: {output} is not a directory; {advice}")
+        raise ValueError(f"output: {output} is not a directory; {_ADVICE}")
     if Path.cwd().is_relative_to(output.resolve()):
-        raise ValueError(f"output: {output} is the working directory or above it; {advice}")
+        raise ValueError(f"output: {output} is the working directory or above it; {_ADVICE}")
     if not output.parent.resolve().is_dir():
-        raise ValueError(f"output: {output.parent} is not a directory; create it or {advice}")
+        raise ValueError(f"output: {output.parent} is not a directory; create it or {_ADVICE}")
     if not os.access(output.parent, os.W_OK):
-        raise ValueError(f"output: {output.parent} cannot be written to; {advice}")
+        raise ValueError(f"output: {output.parent} cannot be written to; {_ADVICE}")
     if output.exists() and not _is_ours(output):
-        raise ValueError(f"output: {output} holds files that veilsum did not write; {advice}")
+        raise ValueError(f"output: {output} holds files that veilsum did not write; {_ADVICE}")
 
 
 def _is_ours(output: Path) -> bool:
@@ -388,20 +484,6 @@ def _is_ours(output: Path) -> bool:
         return False
     family = SCHEMA.partition("/")[0]
     return isinstance(document, dict) and str(document.get("schema")).startswith(f"{family}/")
-
-
-@contextmanager
-def _replacing(output: Path) -> Iterator[Path]:
-    check_output(output)
-    workshop = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
-    try:
-        fresh = workshop / "new"
-        fresh.mkdir()
-        yield fresh
-        check_output(output)
-        _swap(output, fresh, workshop / "old")
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
 
 
 def _swap(output: Path, fresh: Path, old: Path) -> None:

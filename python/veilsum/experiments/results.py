@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean, median, stdev
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 SCHEMA = "veilsum.compare/1"
 """Name and version of the layout of ``results.json``; the number grows when a field changes."""
@@ -26,6 +27,7 @@ PHASES = ("train", "protect", "combine", "open")
 REFERENCE = "reference"
 """Stands for plain averaging with so many fraction bits that rounding cannot be seen."""
 FLOAT32_BYTES = 4
+MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +229,15 @@ class Run(Conditions):
         """Typical seconds of an iteration without the training: what the protocol costs."""
         return self.seconds() - self.seconds(phase="train")
 
+    def series(self, party: str | None = None, *, training: bool = True) -> tuple[float, ...]:
+        """Seconds iteration by iteration, summed over the parties and phases that match."""
+        chosen = [
+            cost.seconds
+            for cost in self.costs
+            if party in (None, cost.party) and (training or cost.phase != "train")
+        ]
+        return tuple(map(sum, zip(*chosen, strict=True)))
+
     def seconds(self, party: str | None = None, phase: str | None = None) -> float:
         """Typical seconds of an iteration, summed over the parties and phases that match."""
         return sum(
@@ -243,6 +254,13 @@ class Ensemble(Conditions):
     final: tuple[float, ...]
     roughness: tuple[float, ...]
     slope: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace(Conditions):
+    """Seconds of single rounds without training, each measured in turn with the others'."""
+
+    seconds: tuple[float, ...]
 
 
 Some = TypeVar("Some", bound=Conditions)
@@ -283,8 +301,9 @@ class Results:
     """All that ``results.json`` holds.
 
     ``convergence`` and ``convergence_seeds`` feed Figures 6, 7, 13 and 14; ``attacks`` and
-    ``attack_seeds`` Figures 8, 10 and 12; ``precision`` Figure 9; ``faults`` Figure 10;
-    ``holders`` and ``holder_seeds`` Figure 11; ``dropouts`` and ``textbook`` two tables.
+    ``attack_seeds`` Figures 8, 10 and 12; ``precision`` and ``precision_pace`` Figure 9;
+    ``faults`` and ``fault_seeds`` Figure 10; ``holders`` and ``holder_seeds`` Figure 11;
+    ``dropouts`` and ``textbook`` two tables.
     """
 
     settings: Settings
@@ -296,7 +315,9 @@ class Results:
     attacks: tuple[Run, ...]
     attack_seeds: tuple[Ensemble, ...]
     precision: tuple[Run, ...]
+    precision_pace: tuple[Pace, ...]
     faults: tuple[Run, ...]
+    fault_seeds: tuple[Ensemble, ...]
     holders: tuple[Run, ...]
     holder_seeds: tuple[Ensemble, ...]
     dropouts: tuple[Dropout, ...]
@@ -318,14 +339,15 @@ def first(runs: Sequence[Some], **wanted: object) -> Some | None:
 
 
 def shown(value: float) -> str:
-    """Return a figure with three digits, or whole when it is large.
+    """Return a figure with three digits, or whole when it is large, with a true minus sign.
 
     Examples
     --------
     >>> shown(0.012345), shown(51234.5)
     ('0.0123', '51,234')
     """
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    figure = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return figure.replace("-", MINUS)
 
 
 def escalating(runs: Sequence[Some], **wanted: object) -> list[Some]:
@@ -383,3 +405,42 @@ def interval(values: Sequence[float], *, resamples: int = 2000) -> tuple[float, 
     draws = np.random.default_rng(0).choice(data, size=(resamples, len(data)))
     low, high = np.quantile(draws.mean(axis=1), (0.025, 0.975))
     return fmean(values), float(low), float(high)
+
+
+def median_interval(
+    values: Sequence[float], *, resamples: int = 2000
+) -> tuple[float, float, float]:
+    """Return the median of `values` and its 95 % bootstrap interval.
+
+    Examples
+    --------
+    >>> median_interval([1.0, 1.0, 1.0])
+    (1.0, 1.0, 1.0)
+    """
+    return _medians([values], resamples, lambda medians: medians[0])
+
+
+def ratio_interval(
+    over: Sequence[float], under: Sequence[float], *, resamples: int = 2000
+) -> tuple[float, float, float]:
+    """Return the ratio of two medians and its 95 % bootstrap interval.
+
+    Examples
+    --------
+    >>> ratio_interval([4.0, 4.0], [2.0, 2.0])
+    (2.0, 2.0, 2.0)
+    """
+    return _medians([over, under], resamples, lambda medians: medians[0] / medians[1])
+
+
+def _medians(
+    samples: Sequence[Sequence[float]],
+    resamples: int,
+    statistic: Callable[[list[NDArray[np.float64]]], NDArray[np.float64]],
+) -> tuple[float, float, float]:
+    generator = np.random.default_rng(0)
+    data = [np.asarray(sample, dtype=np.float64) for sample in samples]
+    draws = [generator.choice(one, size=(resamples, len(one))) for one in data]
+    whole = statistic([np.median(one, keepdims=True) for one in data])
+    low, high = np.quantile(statistic([np.median(d, axis=1) for d in draws]), (0.025, 0.975))
+    return float(whole[0]), float(low), float(high)
