@@ -150,7 +150,7 @@ def test_every_option_reaches_the_comparison(tmp_path: Path) -> None:
         (("--dataset", "iris"), "'iris' is not a shipped table"),
         (("--target", "y"), "target: a shipped data set has its own"),
         (("--output", "no/such/place"), "output: no/such is not a directory"),
-        (("--dataset", "conrete"), "did you mean concrete?"),
+        (("--dataset", "concretee"), "did you mean concrete?"),
         (("--dataset", ".", "--target", "y"), "dataset: . is a directory, not a CSV file"),
         (("--dataset", "t.txt", "--target", "y"), "dataset: t.txt is not a CSV file"),
         (("--dataset", "", "--target", "y"), "dataset: an empty name is"),

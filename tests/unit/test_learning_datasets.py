@@ -56,8 +56,8 @@ def test_unknown_name_is_refused_with_the_known_ones():
 
 
 def test_a_mistyped_name_is_answered_with_the_nearest():
-    with pytest.raises(ValueError, match=r"^'conrete' is not a shipped.*did you mean concrete\?"):
-        datasets.load("conrete")
+    with pytest.raises(ValueError, match=r"^'concretee' is not a shipped.*did you mean concrete\?"):
+        datasets.load("concretee")
 
 
 @pytest.fixture
