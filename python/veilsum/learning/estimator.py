@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
+from abc import ABC, abstractmethod
 from typing import Any, Self
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = ["Regressor"]
 
 
-class Regressor:
+class Regressor(ABC):
     """Parameters, checks of X and y, and the score of a regressor.
 
     A subclass stores the arguments of its constructor unchanged under their own names, calls
@@ -64,9 +65,9 @@ class Regressor:
             setattr(self, name, value)
         return self
 
+    @abstractmethod
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict the target of each row."""
-        raise NotImplementedError
 
     def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """Coefficient of determination of the predictions, R².
