@@ -48,5 +48,7 @@ void require_dimensions(const py::array_t<T, py::array::c_style>& array, int dim
 void bind_kernels(py::module_& module);
 void bind_field(py::module_& module);
 void bind_paillier(py::module_& module);
+void bind_packing(py::module_& module);
+void bind_proofs(py::module_& module);
 
 }  // namespace veilsum::bindings

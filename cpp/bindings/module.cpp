@@ -5,4 +5,6 @@ PYBIND11_MODULE(_core, module) {
   veilsum::bindings::bind_kernels(module);
   veilsum::bindings::bind_field(module);
   veilsum::bindings::bind_paillier(module);
+  veilsum::bindings::bind_packing(module);
+  veilsum::bindings::bind_proofs(module);
 }

@@ -12,6 +12,7 @@ __all__: list[str] = [
     "ModularArithmetic",
     "PaillierPrivateKey",
     "PaillierPublicKey",
+    "centred_residue",
     "field_add",
     "field_check",
     "field_matmul",
@@ -19,6 +20,11 @@ __all__: list[str] = [
     "field_power",
     "field_sub",
     "kernel_info",
+    "modular_powers",
+    "pack_slots",
+    "prime_pair_powers",
+    "unpack_slots",
+    "weighted_sum",
 ]
 
 class ModularArithmetic:
@@ -83,6 +89,9 @@ class PaillierPrivateKey:
         self, ciphertexts: CipherVector, limit: numpy.typing.NDArray[numpy.uint64], threads: int
     ) -> typing.Any: ...
 
+def centred_residue(
+    a: numpy.typing.NDArray[numpy.uint64], modulus: numpy.typing.NDArray[numpy.uint64]
+) -> numpy.typing.NDArray[numpy.uint64]: ...
 def field_add(
     p: int, a: numpy.typing.NDArray[numpy.uint64], b: numpy.typing.NDArray[numpy.uint64]
 ) -> numpy.typing.NDArray[numpy.uint64]: ...
@@ -103,3 +112,35 @@ def field_sub(
     p: int, a: numpy.typing.NDArray[numpy.uint64], b: numpy.typing.NDArray[numpy.uint64]
 ) -> numpy.typing.NDArray[numpy.uint64]: ...
 def kernel_info() -> dict[str, typing.Any]: ...
+def modular_powers(
+    modulus: numpy.typing.NDArray[numpy.uint64],
+    bases: numpy.typing.NDArray[numpy.uint64],
+    exponent: numpy.typing.NDArray[numpy.uint64],
+    threads: int,
+) -> numpy.typing.NDArray[numpy.uint64]: ...
+def pack_slots(
+    values: numpy.typing.NDArray[numpy.int64], slots: int, slot_bits: int, limbs: int, threads: int
+) -> numpy.typing.NDArray[numpy.uint64]: ...
+def prime_pair_powers(
+    p: numpy.typing.NDArray[numpy.uint64],
+    q: numpy.typing.NDArray[numpy.uint64],
+    q_inverse: numpy.typing.NDArray[numpy.uint64],
+    bases: numpy.typing.NDArray[numpy.uint64],
+    exponent_p: numpy.typing.NDArray[numpy.uint64],
+    exponent_q: numpy.typing.NDArray[numpy.uint64],
+    threads: int,
+) -> numpy.typing.NDArray[numpy.uint64]: ...
+def unpack_slots(
+    rows: numpy.typing.NDArray[numpy.uint64],
+    count: int,
+    slots: int,
+    slot_bits: int,
+    limit: int,
+    threads: int,
+) -> typing.Any: ...
+def weighted_sum(
+    start: numpy.typing.NDArray[numpy.uint64],
+    rows: numpy.typing.NDArray[numpy.uint64],
+    weights: numpy.typing.NDArray[numpy.uint64],
+    is_signed: bool,
+) -> numpy.typing.NDArray[numpy.uint64]: ...

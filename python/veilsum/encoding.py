@@ -55,8 +55,9 @@ class FixedPoint:
     bound: float
 
     def __post_init__(self) -> None:
-        if isinstance(self.scale, bool) or not isinstance(self.scale, int):
+        if isinstance(self.scale, bool) or not isinstance(self.scale, Integral):
             raise TypeError(f"scale: got {type(self.scale).__name__}, expected int")
+        object.__setattr__(self, "scale", int(self.scale))
         if self.scale < 1 or self.scale.bit_length() > _MAX_BITS:
             raise ValueError(
                 f"scale: got an integer of {self.scale.bit_length()} bits, "
@@ -304,10 +305,11 @@ class Digits:
     def __post_init__(self) -> None:
         for name in ("limit", "summands", "width", "count"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
+            if isinstance(value, bool) or not isinstance(value, Integral):
                 raise TypeError(f"{name}: got {type(value).__name__}, expected int")
             if value < 1:
                 raise ValueError(f"{name}: got {value}, expected at least 1")
+            object.__setattr__(self, name, int(value))
         if self.count == 1:
             return
         if self.width > 62:

@@ -11,8 +11,10 @@ __all__ = [
     "DecodingError",
     "DeserializationError",
     "DuplicateShare",
+    "FaultDetected",
     "InconsistentShares",
     "InsecureKeyWarning",
+    "InsufficientRandomness",
     "InsufficientShares",
     "InvalidCiphertext",
     "InvalidKey",
@@ -72,6 +74,18 @@ class InsufficientShares(VeilsumError, ValueError):
     """Raised when there are fewer shares than the threshold they carry."""
 
 
+class InsufficientRandomness(VeilsumError, ValueError):
+    """Raised when fewer precomputed elements are left to this process than it needs."""
+
+
+class FaultDetected(VeilsumError):
+    """Raised when a computation with a secret key went wrong, before anything of it is released.
+
+    The processor or the memory is faulty, or somebody makes them so: an answer computed wrongly
+    could give the key away.
+    """
+
+
 class InconsistentShares(VeilsumError, ValueError):
     """Raised when shares that do not belong together are combined.
 
@@ -83,7 +97,8 @@ class DeserializationError(VeilsumError, ValueError):
     """Raised when bytes are not a well-formed message of the expected kind and version.
 
     Truncation, trailing bytes, non-minimal integers, an unknown version and a length above its cap
-    are refused; caps are checked before anything is allocated.
+    are refused; caps are checked before anything is allocated. A password that does not open an
+    encrypted key raises it as well.
     """
 
 

@@ -68,6 +68,10 @@ class Kind(IntEnum):
     CIPHER_ARRAY = 3
     SHARES = 4
     MESSAGE = 5
+    PACKED_ARRAY = 6
+    KEY_CERTIFICATE = 7
+    PLAINTEXT_PROOF = 8
+    PRIVATE_KEY_ENCRYPTED = 9
 
 
 class Writer:

@@ -15,11 +15,12 @@ CAUSED_BY_A_VALUE = {
     "BudgetExceeded",
     "InvalidShare",
     "DuplicateShare",
+    "InsufficientRandomness",
     "InsufficientShares",
     "InconsistentShares",
     "DeserializationError",
 }
-CAUSED_BY_OTHERS = {"DecodingError", "ProtocolError"}
+CAUSED_BY_OTHERS = {"DecodingError", "FaultDetected", "ProtocolError"}
 
 
 def test_the_module_exports_the_whole_family_and_nothing_else() -> None:

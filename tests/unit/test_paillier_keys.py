@@ -1,10 +1,13 @@
 """Paillier keys: generation, validation, encryption, decryption, export, and every error."""
 
 import copy
+import hashlib
 import math
 import os
 import pickle
+import random
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -15,17 +18,21 @@ from typing import Any
 import gmpy2
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from gmpy2 import mpz
 
 from veilsum import paillier, randomness
-from veilsum.encoding import FixedPoint
+from veilsum.encoding import Digits, FixedPoint
 from veilsum.errors import (
     BudgetExceeded,
     DeserializationError,
     InsecureKeyWarning,
+    InvalidCiphertext,
     InvalidKey,
     KeyMismatch,
 )
 from veilsum.paillier import CipherArray, PrivateKey, PublicKey, limbs
+from veilsum.paillier import keys as keys_module
 
 Keys = tuple[PublicKey, PrivateKey]
 
@@ -86,6 +93,33 @@ class TestKeygen:
             warnings.simplefilter("error")
             assert PublicKey.from_bytes(pub.to_bytes()) == pub
             assert PrivateKey.from_bytes(priv.to_bytes()).public_key == pub
+
+    @pytest.mark.parametrize("bits", [3072, 4096])
+    def test_longer_keys_work_without_permission(self, bits: int) -> None:
+        pub, priv = paillier.keygen(bits)
+        assert pub.bits == bits
+        again = PrivateKey.from_bytes(priv.to_bytes())
+        assert again.decrypt(pub.encrypt([2**52, -1])).tolist() == [2**52, -1]
+
+    def test_primes_drawn_pass_the_check_of_primes_imported(self) -> None:
+        for _ in range(200):
+            p, q = keys_module._random_primes(64)
+            assert keys_module._checked_primes(p, q) == (p, q)
+
+    def test_every_prime_of_the_right_form_is_as_likely(self) -> None:
+        with randomness._test_source(random.Random(5).randbytes):
+            drawn = Counter(keys_module._random_prime(16) for _ in range(20_000))
+        primes = [n for n in range(3 << 14, 1 << 16) if n % 4 == 3 and gmpy2.is_prime(n)]
+        expected = 20_000 / len(primes)
+        assert set(drawn) <= set(primes)
+        # Taking the next prime after a random number gives hundreds of times this.
+        chi_square = sum((drawn[prime] - expected) ** 2 / expected for prime in primes)
+        assert abs(chi_square - len(primes)) < 5 * math.sqrt(2 * len(primes))
+
+    def test_the_second_prime_shares_no_factor_with_the_first(self) -> None:
+        half = 3 * 5 * 7 * 11 * 13
+        drawn = [keys_module._random_prime(64, half=half) for _ in range(50)]
+        assert all(math.gcd((prime - 1) // 2, half) == 1 for prime in drawn)
 
     def test_the_default_length_gives_128_bit_strength(self) -> None:
         assert paillier.keygen.__defaults__ == (3072,)
@@ -615,6 +649,417 @@ class TestEncryption:
         made = [in_a_child(lambda: c.rerandomize().to_bytes()) for _ in range(2)]
         made += [c.rerandomize().to_bytes(), c.to_bytes()]
         assert len(set(made)) == 4
+
+
+class TestFromPrimes:
+    def test_each_call_draws_another_base_for_the_same_modulus(self, keys: Keys) -> None:
+        pub, priv = keys
+        made = [PrivateKey.from_primes(priv._p, priv._q, insecure=True) for _ in range(2)]
+        assert {key.public_key.n for key in made} == {pub.n}
+        assert len({pub.h, *(key.public_key.h for key in made)}) == 3
+        for key in made:
+            assert key.decrypt(key.encrypt([3, -4])).tolist() == [3, -4]
+            again = PrivateKey.from_bytes(key.to_bytes(), insecure=True)
+            assert again.public_key == key.public_key
+
+    def test_the_base_is_the_negative_of_a_square(self, keys: Keys) -> None:
+        _, priv = keys
+        for _ in range(20):
+            h = PrivateKey.from_primes(priv._p, priv._q, insecure=True).public_key.h
+            assert all(gmpy2.legendre(-h, prime) == 1 for prime in (priv._p, priv._q))
+
+    @pytest.mark.parametrize(
+        ("change", "says"),
+        [
+            (lambda p, _: (p, p), "equal"),
+            (lambda p, q: (p, q >> 64 | 1), "different lengths|got 448 bits"),
+            (lambda p, q: (p, q + 2), "not prime"),
+            (lambda p, q: (p - 1, q), "not prime"),
+            (lambda p, _: (p, int(gmpy2.next_prime(p))), "3 modulo 4|close|factor"),
+            (lambda _, q: (one_modulo_four(256), q), "3 modulo 4"),
+            (lambda p, q: (-p, q), "not positive"),
+            (lambda p, q: (p << 32, q << 31), "got 575 bits"),
+        ],
+    )
+    def test_wrong_primes_are_refused(
+        self, keys: Keys, change: Callable[[int, int], tuple[int, int]], says: str
+    ) -> None:
+        p, q = change(keys[1]._p, keys[1]._q)
+        with pytest.raises(InvalidKey, match=says):
+            PrivateKey.from_primes(p, q, insecure=True)
+
+    def test_a_short_key_needs_permission_and_warns_once(self, keys: Keys) -> None:
+        p, q = keys[1]._p, keys[1]._q
+        with pytest.raises(InvalidKey, match="got 512, expected at least 2048"):
+            PrivateKey.from_primes(p, q)
+        with pytest.warns(InsecureKeyWarning) as caught:
+            PrivateKey.from_primes(p, q, insecure=True)
+        assert len(caught) == 1
+
+
+def one_modulo_four(bits: int) -> int:
+    """A prime of that length with which no key can be made."""
+    prime = gmpy2.next_prime(7 << (bits - 3))
+    while prime % 4 != 1:
+        prime = gmpy2.next_prime(prime)
+    return int(prime)
+
+
+class TestImportedLengths:
+    @pytest.mark.parametrize("bits", [2040, 2049, 2080, 3000, 4095])
+    def test_a_length_that_is_no_multiple_of_64_is_refused(self, bits: int) -> None:
+        n = (1 << bits) - 1
+        with pytest.raises(InvalidKey, match=f"n: got {bits} bits, expected a multiple of 64"):
+            PublicKey(n, 4)
+        with pytest.raises(InvalidKey, match=f"n: got {bits} bits, expected a multiple of 64"):
+            PrivateKey(n, 1, 4)
+
+
+class TestPassword:
+    PASSWORD = "Gänsefüßchen & 7 Zwerge".encode()
+
+    @pytest.fixture
+    def cheap(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let Scrypt run in a few kilobytes."""
+        monkeypatch.setattr(keys_module, "_SCRYPT_COST", 4)
+
+    def test_the_right_password_opens_it(self, keys: Keys) -> None:
+        pub, priv = keys
+        again = PrivateKey.from_bytes(priv.to_bytes(self.PASSWORD), self.PASSWORD, insecure=True)
+        assert again.public_key == pub
+        assert again.to_bytes() == priv.to_bytes()
+
+    def test_the_bytes_are_laid_out_as_documented(self, keys: Keys) -> None:
+        data = keys[1].to_bytes(password=self.PASSWORD)
+        assert data[:6] == b"VSUM\x01\x09"
+        assert int.from_bytes(data[6:14], "little") == len(data) - 14
+        assert data[14] == 17
+        assert data[15:23] == (16).to_bytes(8, "little")
+        assert data[39:47] == (12).to_bytes(8, "little")
+        sealed = data[67:]
+        assert data[59:67] == len(sealed).to_bytes(8, "little")
+        key = hashlib.scrypt(
+            self.PASSWORD, salt=data[23:39], n=2**17, r=8, p=1, dklen=32, maxmem=1 << 28
+        )
+        assert AESGCM(key).decrypt(data[47:59], sealed, data[:67]) == keys[1].to_bytes()
+
+    def test_what_an_earlier_release_wrote_is_read(self) -> None:
+        data = bytes.fromhex(
+            "5653554d0109820000000000000011100000000000000036818428bb49b79b39e3b2c17bb00c3d"
+            "0c000000000000000c5d709557fd810e100011684d00000000000000b28f7cfd32a9607de6034f"
+            "4a94e649d8c02e2f2337618348c10bb840fbffe1026e0209dbd1fbea993f0cdcb76bed78f2a83a"
+            "9ecdb9711a3b0eb571a333547fb01b3ac24463b8d3a600e87eba98"
+        )
+        priv = PrivateKey.from_bytes(data, b"an old password", insecure=True)
+        assert (priv._p, priv._q) == (17134352605858387931, 17930533665037595167)
+        assert priv.public_key.h == 264538976578629309481162117002559514879
+
+    @pytest.mark.usefixtures("cheap")
+    def test_two_exports_share_neither_salt_nor_nonce(self, keys: Keys) -> None:
+        first, second = (keys[1].to_bytes(self.PASSWORD) for _ in range(2))
+        assert first[23:39] != second[23:39]
+        assert first[47:59] != second[47:59]
+        assert first[67:] != second[67:]
+
+    @pytest.mark.usefixtures("cheap")
+    def test_no_secret_is_readable(self, keys: Keys) -> None:
+        _, priv = keys
+        data = priv.to_bytes(self.PASSWORD)
+        for prime in (priv._p, priv._q):
+            assert prime.to_bytes(32, "little") not in data
+        assert self.PASSWORD not in data
+
+    @pytest.mark.usefixtures("cheap")
+    @pytest.mark.parametrize("wrong", [b"x", PASSWORD + b"!", PASSWORD[:-1], PASSWORD.upper()])
+    def test_another_password_is_refused_without_showing_either(
+        self, keys: Keys, wrong: bytes
+    ) -> None:
+        data = keys[1].to_bytes(self.PASSWORD)
+        with pytest.raises(DeserializationError) as caught:
+            PrivateKey.from_bytes(data, wrong, insecure=True)
+        assert str(caught.value) == "password: it is another, or the data were altered"
+        assert caught.value.__suppress_context__
+
+    @pytest.mark.usefixtures("cheap")
+    def test_every_altered_byte_is_refused(self, keys: Keys) -> None:
+        data = keys[1].to_bytes(self.PASSWORD)
+        for place in range(len(data)):
+            altered = bytearray(data)
+            altered[place] ^= 1
+            with pytest.raises(DeserializationError):
+                PrivateKey.from_bytes(bytes(altered), self.PASSWORD, insecure=True)
+
+    def test_malformed_bytes_are_refused_before_scrypt_runs(
+        self, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(keys_module, "_SCRYPT_COST", 4)
+            cheap = keys[1].to_bytes(self.PASSWORD)
+        good = cheap[:14] + b"\x11" + cheap[15:]
+
+        def scrypt(**arguments: Any) -> Any:
+            raise AssertionError(f"Scrypt ran with {arguments}")
+
+        monkeypatch.setattr(keys_module, "Scrypt", scrypt)
+        hostile = [good[:length] for length in range(len(good))]
+        hostile += [good + b"\0", keys[1].to_bytes(), keys[0].to_bytes()]
+        hostile += [good[:14] + bytes([cost]) + good[15:] for cost in (0, 4, 16, 21, 40, 63, 255)]
+        hostile += [sealed_parts(17, b"s" * 15, b"n" * 12), sealed_parts(17, b"s" * 16, b"n" * 11)]
+        hostile += [sealed_parts(17, b"s" * 17, b"n" * 12), sealed_parts(17, b"s" * 16, b"n" * 13)]
+        hostile += [sealed_parts(17, b"s" * 16, b"n" * 12, b"c" * 4097)]
+        for data in hostile:
+            with pytest.raises(DeserializationError):
+                PrivateKey.from_bytes(data, self.PASSWORD, insecure=True)
+        with pytest.raises(AssertionError, match="'n': 131072, 'r': 8, 'p': 1"):
+            PrivateKey.from_bytes(good, self.PASSWORD, insecure=True)
+
+    @pytest.mark.usefixtures("cheap")
+    @pytest.mark.parametrize("size", [0, 1, 15, 16, 17])
+    def test_too_short_an_encryption_is_refused(self, size: int) -> None:
+        data = sealed_parts(17, b"s" * 16, b"n" * 12, bytes(size))
+        data = data[:14] + b"\x04" + data[15:]
+        with pytest.raises(DeserializationError, match="password: it is another, or the data"):
+            PrivateKey.from_bytes(data, self.PASSWORD)
+
+    @pytest.mark.usefixtures("cheap")
+    def test_encrypted_bytes_ask_for_the_password(self, keys: Keys) -> None:
+        with pytest.raises(DeserializationError, match="the key is encrypted; pass its password"):
+            PrivateKey.from_bytes(keys[1].to_bytes(self.PASSWORD), insecure=True)
+
+    def test_a_password_for_bytes_without_one_is_refused(self, keys: Keys) -> None:
+        with pytest.raises(DeserializationError, match="kind: got 2, expected 9"):
+            PrivateKey.from_bytes(keys[1].to_bytes(), self.PASSWORD, insecure=True)
+
+    @pytest.mark.usefixtures("cheap")
+    def test_what_is_inside_is_validated(self, keys: Keys) -> None:
+        priv = keys[1]
+        with pytest.raises(InvalidKey, match="got 512, expected at least 2048"):
+            PrivateKey.from_bytes(priv.to_bytes(self.PASSWORD), self.PASSWORD)
+        bad = keys_module._seal(keys[0].to_bytes(), self.PASSWORD)
+        with pytest.raises(DeserializationError, match="kind: got 1, expected 2"):
+            PrivateKey.from_bytes(bad, self.PASSWORD, insecure=True)
+
+    @pytest.mark.parametrize("password", ["secret-text", 987654321, bytearray(b"secret"), [1]])
+    def test_a_password_that_is_not_bytes_is_refused_unseen(
+        self, keys: Keys, password: Any
+    ) -> None:
+        priv = keys[1]
+        for call in (priv.to_bytes, lambda given: PrivateKey.from_bytes(b"", given)):
+            with pytest.raises(TypeError, match=r"expected bytes; .* password.encode") as caught:
+                call(password)
+            assert str(password) not in str(caught.value)
+            assert type(password).__name__ in str(caught.value)
+
+    def test_an_empty_password_is_refused(self, keys: Keys) -> None:
+        priv = keys[1]
+        for call in (priv.to_bytes, lambda given: PrivateKey.from_bytes(priv.to_bytes(), given)):
+            with pytest.raises(ValueError, match="password: it is empty; leave it out"):
+                call(b"")
+
+
+def sealed_parts(cost: int, salt: bytes, nonce: bytes, sealed: bytes = b"c" * 64) -> bytes:
+    """The bytes of an encrypted private key, part by part."""
+    body = bytes([cost])
+    for part in (salt, nonce, sealed):
+        body += len(part).to_bytes(8, "little") + part
+    return b"VSUM\x01\x09" + len(body).to_bytes(8, "little") + body
+
+
+class TestPrivateEncryption:
+    def test_it_takes_what_the_public_key_takes(self, keys: Keys) -> None:
+        _, priv = keys
+        values = np.array([[0.5, -1.25], [3.0, 2.0]])
+        c = priv.encrypt(values, fraction_bits=8, bound=16.0, threads=1)
+        assert (c.scale, c.limit, c.shape) == (256, 4096, (2, 2))
+        np.testing.assert_array_equal(priv.decrypt(c), values)
+        encoding = FixedPoint.decimal(2, bound=10.0)
+        assert priv.encrypt([1.25], encoding=encoding).scale == 100
+
+    def test_its_ciphertexts_are_under_the_public_key(self, keys: Keys) -> None:
+        pub, priv = keys
+        c = priv.encrypt([1, 2])
+        assert c.public_key is pub
+        assert priv.decrypt(c + pub.encrypt([10, 20])).tolist() == [11, 22]
+        read = CipherArray.from_bytes(c.to_bytes(), pub)
+        assert priv.decrypt(read).tolist() == [1, 2]
+
+    def test_the_same_draws_give_the_same_ciphertexts(self, keys: Keys) -> None:
+        pub, priv = keys
+        values = [0, 1, -1, 2**52, -(2**52), 5]
+        made = []
+        for key in (pub, priv):
+            with randomness._test_source(random.Random(3).randbytes):
+                made.append(key.encrypt(values).to_bytes())
+        assert made[0] == made[1]
+
+    def test_it_refuses_what_the_public_key_refuses(self, keys: Keys) -> None:
+        _, priv = keys
+        with pytest.raises(BudgetExceeded):
+            priv.encrypt([np.nan])
+        with pytest.raises(BudgetExceeded, match="bound: needs 512 bits"):
+            priv.encrypt([1], bound=2.0**511)
+        with pytest.raises(TypeError):
+            priv.encrypt(["1"])
+        with pytest.raises(ValueError, match="threads: got 0"):
+            priv.encrypt([1], threads=0)
+
+
+class TestIntegersForOtherLibraries:
+    def test_ciphertexts_are_handed_out_and_taken_back(self, keys: Keys) -> None:
+        pub, priv = keys
+        for values in (7, [1, -2, 3], np.arange(6).reshape(2, 3), [0.5, -2.0], np.zeros((0, 2))):
+            c = pub.encrypt(values)
+            integers = c.to_integers()
+            assert integers.shape == c.shape
+            assert integers.dtype == object
+            assert all(type(i) is int and 0 < i < pub.n**2 for i in integers.flat)
+            again = CipherArray.from_integers(pub, integers, scale=c.scale, limit=c.limit)
+            assert again.to_bytes() == c.to_bytes()
+            np.testing.assert_array_equal(priv.decrypt(again), values)
+
+    @pytest.mark.parametrize("kind", [int, mpz])
+    def test_textbook_ciphertexts_of_any_integer_type_decrypt(
+        self, keys: Keys, kind: Callable[[int], Any]
+    ) -> None:
+        pub, priv = keys
+        n, messages = pub.n, [0, 1, -1, 5, -(2**60)]
+        textbook = [
+            kind((1 + m % n * n) * pow(12345 + i, n, n**2) % n**2) for i, m in enumerate(messages)
+        ]
+        c = CipherArray.from_integers(pub, textbook, limit=kind(2**60))
+        assert type(c.limit) is int
+        assert priv.decrypt(c + c).tolist() == [2 * m for m in messages]
+        one = CipherArray.from_integers(pub, textbook[3], limit=5, scale=kind(2))
+        assert priv.decrypt(one) == 2.5
+
+    def test_small_integers_of_numpy_are_taken(self, keys: Keys) -> None:
+        trivial = CipherArray.from_integers(keys[0], np.array([[1], [1]], np.uint8), limit=0)
+        assert trivial.shape == (2, 1)
+        assert trivial.is_trivial()
+        assert CipherArray.from_integers(keys[0], [], limit=0).shape == (0,)
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            lambda *_: 0,
+            lambda *_: -1,
+            lambda n, _: -(n**2) + 1,
+            lambda n, _: n**2,
+            lambda n, _: n**2 + 1,
+            lambda n, _: 2 ** (4 * n.bit_length()),
+            lambda n, _: n,
+            lambda _, p: p,
+            lambda n, _: 5 * n,
+            lambda n, p: n**2 - p,
+        ],
+    )
+    def test_numbers_outside_the_group_are_refused(
+        self, keys: Keys, bad: Callable[[int, int], int]
+    ) -> None:
+        pub, priv = keys
+        number = bad(pub.n, priv._p)
+        good = int(pub.encrypt(1).to_integers()[()])
+        for integers in (number, [good, number], [number] * 9, mpz(number)):
+            with pytest.raises(InvalidCiphertext, match="integers: "):
+                CipherArray.from_integers(pub, integers, limit=1)
+
+    @pytest.mark.parametrize("stranger", [1.0, [1.5], "1", None, [True], ["1"], [None], 1j])
+    def test_what_is_no_integer_is_refused(self, keys: Keys, stranger: Any) -> None:
+        with pytest.raises(TypeError, match=r"integers: got .*, expected integers"):
+            CipherArray.from_integers(keys[0], stranger, limit=1)
+
+    def test_a_wrong_limit_or_scale_is_refused(self, keys: Keys) -> None:
+        pub, _ = keys
+        with pytest.raises(ValueError, match="limit: got a negative number"):
+            CipherArray.from_integers(pub, [1], limit=-1)
+        with pytest.raises(BudgetExceeded):
+            CipherArray.from_integers(pub, [1], limit=pub.plaintext_limit + 1)
+        for scale in (0, -1, 2**1000):
+            with pytest.raises(ValueError, match="scale: got an integer of"):
+                CipherArray.from_integers(pub, [1], limit=1, scale=scale)
+        for wrong in ({"limit": 1.0}, {"limit": 1, "scale": 1.0}):
+            with pytest.raises(TypeError):
+                CipherArray.from_integers(pub, [1], **wrong)  # type: ignore[arg-type]
+
+    def test_a_plaintext_beyond_the_stated_limit_is_an_error(self, keys: Keys) -> None:
+        pub, priv = keys
+        integers = pub.encrypt([5, -6]).to_integers()
+        with pytest.raises(BudgetExceeded, match="beyond the bound that the array states"):
+            priv.decrypt(CipherArray.from_integers(pub, integers, limit=5))
+
+
+class TestIntegersOfGmpy2:
+    def test_keys_are_made_of_them_and_hand_out_python_integers(self, keys: Keys) -> None:
+        pub, priv = keys
+        same = PublicKey(mpz(pub.n), mpz(pub.h), insecure=True)
+        assert same == pub
+        assert type(same.n) is type(same.h) is int
+        again = PrivateKey(mpz(priv._p), mpz(priv._q), mpz(pub.h), insecure=True)
+        assert again.public_key == pub
+        assert PrivateKey.from_primes(mpz(priv._p), mpz(priv._q), insecure=True).public_key.n == (
+            pub.n
+        )
+        assert paillier.keygen(mpz(128), insecure=True)[0].bits == 128
+
+    @pytest.mark.parametrize(
+        ("values", "expected"),
+        [
+            (mpz(7), 7),
+            ([mpz(3), mpz(-4)], [3, -4]),
+            ([mpz(3), -4], [3, -4]),
+            ([[mpz(1)], [2]], [[1], [2]]),
+            (np.array([mpz(5), mpz(-6)], object), [5, -6]),
+            ([mpz(2**100), mpz(-(2**100))], [2**100, -(2**100)]),
+            ([mpz(2**63), 1], [2**63, 1]),
+        ],
+    )
+    def test_they_are_encrypted_as_integers(self, keys: Keys, values: Any, expected: Any) -> None:
+        pub, priv = keys
+        c = pub.encrypt(values, bound=mpz(2**100))
+        assert c.scale == 1
+        assert priv.decrypt(c).tolist() == expected
+
+    @pytest.mark.parametrize(
+        ("operation", "expected"),
+        [
+            (lambda c: c + mpz(2), [5, -2]),
+            (lambda c: mpz(2) + c, [5, -2]),
+            (lambda c: c - mpz(2), [1, -6]),
+            (lambda c: mpz(2) - c, [-1, 6]),
+            (lambda c: c * mpz(-3), [-9, 12]),
+            (lambda c: mpz(2**70) * c, [3 * 2**70, -4 * 2**70]),
+            (lambda c: c * [mpz(2), mpz(3)], [6, -12]),
+            (lambda c: c.multiply(np.array([mpz(2), 3], object)), [6, -12]),
+            (lambda c: c @ [mpz(2), mpz(3)], -6),
+            (lambda c: [mpz(2), mpz(3)] @ c, -6),
+            (lambda c: np.array([[mpz(2), mpz(3)]], object) @ c, [-6]),
+            (lambda c: c.multiply([0.5, 1.0], weight_bits=mpz(4)), [1.5, -4.0]),
+            (lambda c: c.sum(axis=mpz(0)), -1),
+            (lambda c: c[mpz(1)], -4),
+            (lambda c: c.reshape(mpz(2), mpz(1)), [[3], [-4]]),
+        ],
+    )
+    def test_they_are_operands_as_integers(
+        self, keys: Keys, operation: Callable[[CipherArray], CipherArray], expected: Any
+    ) -> None:
+        pub, priv = keys
+        result = operation(pub.encrypt([3, -4]))
+        assert type(result.scale) is type(result.limit) is int
+        assert priv.decrypt(result).tolist() == expected
+
+    def test_they_are_scales_bounds_and_counts(self, keys: Keys) -> None:
+        pub, priv = keys
+        encoding = FixedPoint(scale=mpz(4), bound=mpz(9))
+        assert type(encoding.scale) is int
+        assert type(FixedPoint.binary(mpz(3)).scale) is int
+        assert type(FixedPoint.decimal(mpz(3)).scale) is int
+        digits = Digits(limit=mpz(9), summands=mpz(2), width=mpz(5), count=mpz(1))
+        assert digits == Digits(limit=9, summands=2, width=5, count=1)
+        assert type(digits.limit) is int
+        c = pub.encrypt([1.5], encoding=encoding, threads=mpz(1))
+        assert priv.decrypt(c).tolist() == [1.5]
+        c = pub.encrypt([0.5], fraction_bits=mpz(3), bound=mpz(4))
+        assert (c.scale, c.limit) == (8, 32)
 
 
 def in_a_child(work: Callable[[], bytes]) -> bytes:

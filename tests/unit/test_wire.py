@@ -30,12 +30,16 @@ def test_kinds_keep_their_numbers() -> None:
         "CIPHER_ARRAY": 3,
         "SHARES": 4,
         "MESSAGE": 5,
+        "PACKED_ARRAY": 6,
+        "KEY_CERTIFICATE": 7,
+        "PLAINTEXT_PROOF": 8,
+        "PRIVATE_KEY_ENCRYPTED": 9,
     }
 
 
 def test_an_unknown_kind_cannot_be_written() -> None:
-    with pytest.raises(ValueError, match="6 is not a valid Kind"):
-        Writer(6)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="99 is not a valid Kind"):
+        Writer(99)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

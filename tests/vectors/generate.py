@@ -32,6 +32,8 @@ PRIVATE_KEY_KIND = 2
 CIPHER_ARRAY_KIND = 3
 SHARES_KIND = 4
 MESSAGE_KIND = 5
+KEY_CERTIFICATE_KIND = 7
+PLAINTEXT_PROOF_KIND = 8
 DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
 
@@ -469,8 +471,8 @@ def jacobi(a: int, n: int) -> int:
     return sign if n == 1 else 0
 
 
-def bad_key_bytes(kind: int, numbers: list[int]) -> list[dict[str, str]]:
-    """Encodings that a reader of keys must refuse."""
+def bad_key_bytes(kind: int, numbers: list[int], *, cap: int = 8 * 1024) -> list[dict[str, str]]:
+    """Encodings that a reader of integers, as keys and proofs are, must refuse."""
     body = b"".join(map(integer, numbers))
     good = message(kind, body)
     first, rest = integer(numbers[0]), b"".join(map(integer, numbers[1:]))
@@ -490,7 +492,7 @@ def bad_key_bytes(kind: int, numbers: list[int]) -> list[dict[str, str]]:
         ("non-minimal integer", message(kind, padded + rest)),
         ("negative zero", message(kind, u8(1) + u32(0) + rest)),
         ("unknown sign", message(kind, u8(2) + first[1:] + rest)),
-        ("integer above its cap", message(kind, integer(1 << 8 * 1024) + rest)),
+        ("integer above its cap", message(kind, integer(1 << cap) + rest)),
         ("integer of 4 GiB", message(kind, u8(0) + u32(2**32 - 1) + rest)),
         ("body length above its cap", good[:6] + u64(2**63) + good[14:]),
     ]
@@ -569,6 +571,284 @@ def bad_arrays(rng: random.Random, key: dict[str, Any]) -> list[dict[str, str]]:
         ),
         *({"name": n, "error": e, "bytes": b.hex()} for n, e, b in changed),
         *({"name": n, "error": "DeserializationError", "bytes": b.hex()} for n, b in raw),
+    ]
+
+
+# Certificates of keys, proofs of plaintext knowledge
+
+
+def proof_vectors(rng: random.Random) -> dict[str, Any]:
+    small, large = (paillier_key(rng, *PRIMES[bits // 2]) for bits in (512, 2048))
+    named = [
+        (small, "signed edges", 1, 2**62, [-(2**62), -1, 0, 1, 2**62]),
+        (small, "fixed point", 2**32, 2**52, [2**31, -5 * 2**30, 1]),
+        (small, "wide", 1, 2**499, [2**499, -(2**499), 2**64, -1]),
+        (small, "empty", 1, 2**62, []),
+        (large, "2048 bits", 1, 2**62, [2**40 + 1, -7, 2**62]),
+    ]
+    proofs = [proof(rng, *case) for case in named]
+    return {
+        "origin": "Goldberg et al. 2019, Canetti et al. 2020 and Schnorr 1989, on Python integers",
+        "certificates": [
+            certificate(small, b""),
+            certificate(small, b"hospital A"),
+            certificate(large, b"2048 bits"),
+        ],
+        "bad_keys": bad_certified_keys(),
+        "bad_certificates": bad_certificates(small),
+        "bad_certificate_bytes": bad_key_bytes(KEY_CERTIFICATE_KIND, [1] * 135)
+        + beyond(KEY_CERTIFICATE_KIND, [1] * 135, [0, -1]),
+        "proofs": proofs,
+        "bad_proofs": bad_proofs(small, proofs[0]),
+        "bad_proof_bytes": bad_key_bytes(PLAINTEXT_PROOF_KIND, [1] * 3, cap=2 * 8 * 1024)
+        + beyond(PLAINTEXT_PROOF_KIND, [1] * 3, [-1]),
+    }
+
+
+def certificate(key: dict[str, Any], context: bytes) -> dict[str, Any]:
+    n, p, q = key["n"], key["p"], key["q"]
+    order = (p - 1) * (q - 1)
+    nth = [pow(y, pow(n, -1, order), n) for y in points(n, key["h"], b"n-th roots", 7, context)]
+    fourth = [fourth_root(y, p, q) for y in blum_points(n, key["h"], context)]
+    return {
+        "bits": key["bits"],
+        "context": context.hex(),
+        "public_bytes": key["public_bytes"],
+        "private_bytes": key["private_bytes"],
+        "bytes": certificate_bytes([*nth, *fourth]),
+    }
+
+
+def certificate_bytes(roots: list[int]) -> str:
+    return message(KEY_CERTIFICATE_KIND, b"".join(map(integer, roots))).hex()
+
+
+def points(n: int, h: int, purpose: bytes, number: int, context: bytes) -> list[int]:
+    public_bytes = message(PUBLIC_KEY_KIND, integer(n) + integer(h))
+    parts = (b"veilsum/v1 key certificate", purpose, public_bytes, context)
+    width = n.bit_length() // 8 + 16
+    stream = hashlib.shake_256(b"".join(map(blob, parts))).digest(number * width)
+    return [
+        int.from_bytes(stream[i * width : (i + 1) * width], "little") % n for i in range(number)
+    ]
+
+
+def blum_points(n: int, h: int, context: bytes) -> list[int]:
+    w = next(w for w in itertools.count(2) if jacobi(w, n) == -1)
+    drawn = points(n, h, b"fourth roots", 128, context)
+    return [y if jacobi(y, n) == 1 else w * y % n for y in drawn]
+
+
+def fourth_root(y: int, p: int, q: int) -> int:
+    """The fourth root that is a square modulo both primes, of y or of -y."""
+    square = y if pow(y, (p - 1) // 2, p) == 1 else -y
+    x_p, x_q = (pow(pow(square, (r + 1) // 4, r), (r + 1) // 4, r) for r in (p, q))
+    assert all(pow(x, 4, r) == square % r for x, r in ((x_p, p), (x_q, q)))
+    return (x_p * q * pow(q, -1, p) + x_q * p * pow(p, -1, q)) % (p * q)
+
+
+def bad_certified_keys() -> list[dict[str, Any]]:
+    """Moduli that are no keys, with every root that exists, and 1 in place of the others."""
+    blum = [prime_from(7 << 61 | digits_of_root(k, 61), 4, 3) for k in (2, 3, 5, 6)]
+    other = [prime_from(7 << 61 | digits_of_root(k, 61), 8, 5) for k in (7, 10)]
+    short = prime_from(2**20, 4, 3)
+    multiple = next(r for r in itertools.count(2**107 // short * short + 1, short) if is_prime(r))
+    cases = [
+        ("p**2 q", [(blum[0], 2), (blum[1], 1)], "n-th roots"),
+        ("p**2 q**2 r", [(blum[0], 2), (blum[1], 2), (blum[2], 1)], "n-th roots"),
+        ("p divides q - 1", [(short, 1), (multiple, 1)], "n-th roots"),
+        ("three primes", [(r, 1) for r in blum[:3]], "fourth roots"),
+        ("four primes", [(r, 1) for r in blum], "fourth roots"),
+        ("p is 1 modulo 4", [(other[0], 1), (blum[0], 1)], "fourth roots"),
+        ("p and q are 1 modulo 4", [(other[0], 1), (other[1], 1)], "fourth roots"),
+    ]
+    return [{"name": name, "says": s, **lying_certificate(parts)} for name, parts, s in cases]
+
+
+def lying_certificate(factors: list[tuple[int, int]]) -> dict[str, Any]:
+    n, h, context = math.prod(r**e for r, e in factors), 4, b"liar"
+    nth = [root(y, n, factors) for y in points(n, h, b"n-th roots", 7, context)]
+    fourth = [root(y, 4, factors) or root(n - y, 4, factors) for y in blum_points(n, h, context)]
+    return {
+        "n": n,
+        "h": h,
+        "context": context.hex(),
+        "found": [sum(x is not None for x in roots) for roots in (nth, fourth)],
+        "bytes": certificate_bytes([x or 1 for x in (*nth, *fourth)]),
+    }
+
+
+def root(y: int, exponent: int, factors: list[tuple[int, int]]) -> int | None:
+    """A root modulo a product of prime powers, where there is one."""
+    x, modulus = 0, 1
+    for r, e in factors:
+        power, order = r**e, r ** (e - 1) * (r - 1)
+        part = order // math.gcd(order, exponent)
+        if pow(y, part, power) != 1:
+            return None
+        remainder = pow(y, pow(exponent, -1, part), power)
+        x += modulus * ((remainder - x) * pow(modulus, -1, power) % power)
+        modulus *= power
+    assert (pow(x, exponent, modulus) - y) % modulus == 0
+    return x
+
+
+def prime_from(start: int, modulus: int, residue: int) -> int:
+    """The first prime of that residue from there on."""
+    return next(r for r in itertools.count(start) if r % modulus == residue and is_prime(r))
+
+
+def is_prime(r: int) -> bool:
+    return all(pow(a, r - 1, r) == 1 for a in (2, 3, 5, 7))
+
+
+def bad_certificates(key: dict[str, Any]) -> dict[str, Any]:
+    """A good certificate, and numbers to put in the place of one of its roots."""
+    good = certificate(key, b"")
+    n, data = key["n"], bytes.fromhex(good["bytes"])
+    roots = integers_of(data)
+    assert certificate_bytes(roots) == good["bytes"]
+    changes = [
+        (f"{name} of {place}", at, number)
+        for place, at in (
+            ("the first", 0),
+            ("the last n-th", 6),
+            ("a fourth", 7),
+            ("the last", 134),
+        )
+        for name, number in (
+            ("the successor", roots[at] + 1),
+            ("twice the root", 2 * roots[at] % n),
+            ("the root plus n", roots[at] + n),
+            ("n", n),
+            ("1", 1),
+            ("another root", roots[at - 1]),
+        )
+    ]
+    changes.append(("the negative of an n-th root", 3, n - roots[3]))
+    return good | {"changes": [{"name": a, "at": b, "number": c} for a, b, c in changes]}
+
+
+def integers_of(data: bytes) -> list[int]:
+    """The positive integers that fill the body of a message."""
+    numbers, at = [], 14
+    while at < len(data):
+        end = at + 5 + int.from_bytes(data[at + 1 : at + 5], "little")
+        numbers.append(int.from_bytes(data[at + 5 : end], "little"))
+        at = end
+    return numbers
+
+
+def proof(
+    rng: random.Random, key: dict[str, Any], name: str, scale: int, limit: int, messages: list[int]
+) -> dict[str, Any]:
+    """Ciphertexts and the proof of their plaintexts, from drawn exponents and masks."""
+    half = key["bits"] // 2
+    exponents = [2**half - 1, 0, *(rng.getrandbits(half) for _ in messages)][: len(messages)]
+    a, y = rng.getrandbits(key["bits"] + 128), rng.getrandbits(half + 320)
+    context = name.encode()
+    n, h_s, square = key["n"], key["h_s"], key["n"] ** 2
+    c = [
+        (1 + m * n) * pow(h_s, x, square) % square for m, x in zip(messages, exponents, strict=True)
+    ]
+    array = array_bytes(key, scale=scale, limit=limit, ciphertexts=c)
+    u = (1 + a % n * n) * pow(h_s, y, square) % square
+    e = challenges(key, array, u, context, len(c))
+    z_m = (a + sum(map(math.prod, zip(e, messages, strict=True)))) % n
+    z_x = y + sum(map(math.prod, zip(e, exponents, strict=True)))
+    powers = math.prod(pow(b, f, square) for b, f in zip(c, e, strict=True))
+    assert (1 + z_m * n) * pow(h_s, z_x, square) % square == u * powers % square
+    return {
+        "name": name,
+        "bits": key["bits"],
+        "public_bytes": key["public_bytes"],
+        "scale": scale,
+        "limit": limit,
+        "messages": messages,
+        "exponents": exponents,
+        "ciphertexts": c,
+        "a": a,
+        "y": y,
+        "context": context.hex(),
+        "array": array.hex(),
+        "numbers": [u, z_m, z_x],
+        "bytes": proof_bytes([u, z_m, z_x]),
+    }
+
+
+def challenges(key: dict[str, Any], array: bytes, u: int, context: bytes, number: int) -> list[int]:
+    parts = (
+        b"veilsum/v1 plaintext proof",
+        bytes.fromhex(key["public_bytes"]),
+        array,
+        u.to_bytes(key["bits"] // 4, "little"),
+        context,
+    )
+    stream = hashlib.shake_256(b"".join(map(blob, parts))).digest(16 * number)
+    return [int.from_bytes(stream[16 * i : 16 * i + 16], "little") for i in range(number)]
+
+
+def proof_bytes(numbers: list[int]) -> str:
+    return message(PLAINTEXT_PROOF_KIND, b"".join(map(integer, numbers))).hex()
+
+
+def bad_proofs(key: dict[str, Any], good: dict[str, Any]) -> list[dict[str, Any]]:
+    """What does not belong to the first proof: contexts, arrays, and numbers in its place."""
+    (u, z_m, z_x), n, square = good["numbers"], key["n"], key["n"] ** 2
+    order = math.lcm(key["p"] - 1, key["q"] - 1)
+    assert pow(key["h_s"], order, square) == 1
+    c = good["ciphertexts"]
+    numbers = [
+        ("u is 0", [0, z_m, z_x]),
+        ("u is 1", [1, z_m, z_x]),
+        ("u is n squared", [square, z_m, z_x]),
+        ("u is not reduced", [u + square, z_m, z_x]),
+        ("u is not a unit", [key["p"], z_m, z_x]),
+        ("u is the negative", [square - u, z_m, z_x]),
+        ("z_m is not reduced", [u, z_m + n, z_x]),
+        ("z_m is n", [u, n, z_x]),
+        ("z_m is another", [u, z_m ^ 1, z_x]),
+        ("z_x is another", [u, z_m, z_x ^ 1]),
+        ("z_x is too long", [u, z_m, z_x + (order << key["bits"])]),
+        ("all are 0", [0, 0, 0]),
+        ("all are 1", [1, 1, 1]),
+        ("u encrypts z_m", [(1 + z_m * n) * pow(key["h_s"], z_x, square) % square, z_m, z_x]),
+    ]
+    others = [
+        ("one ciphertext less", {"ciphertexts": c[:-1]}),
+        ("one ciphertext more", {"ciphertexts": [*c, c[0]]}),
+        ("no ciphertext", {"ciphertexts": []}),
+        ("two swapped", {"ciphertexts": [c[1], c[0], *c[2:]]}),
+        ("one raised by 1", {"ciphertexts": [c[0] * (1 + n) % square, *c[1:]]}),
+        ("one randomized anew", {"ciphertexts": [c[0] * key["h_s"] % square, *c[1:]]}),
+        ("another scale", {"ciphertexts": c, "scale": 2}),
+        ("another limit", {"ciphertexts": c, "limit": good["limit"] + 1}),
+        ("another shape", {"ciphertexts": c, "extents": [len(c), 1]}),
+    ]
+    kept = {"scale": good["scale"], "limit": good["limit"]}
+    same = {"array": good["array"], "context": good["context"], "bytes": good["bytes"]}
+    return [
+        {"name": "another context", **same, "context": b"signed edge".hex()},
+        {"name": "no context", **same, "context": ""},
+        *({"name": name, **same, "bytes": proof_bytes(changed)} for name, changed in numbers),
+        *(
+            {"name": name, **same, "array": array_bytes(key, **kept | changed).hex()}
+            for name, changed in others
+        ),
+    ]
+
+
+def beyond(kind: int, numbers: list[int], refused: list[int]) -> list[dict[str, str]]:
+    """Numbers that no place of such a message takes."""
+    return [
+        {
+            "name": f"{number} in place {at}",
+            "bytes": message(
+                kind, b"".join(map(integer, [*numbers[:at], number, *numbers[at + 1 :]]))
+            ).hex(),
+        }
+        for number in refused
+        for at in (0, len(numbers) - 1)
     ]
 
 
@@ -723,6 +1003,7 @@ def array(dtype: str, extents: Sequence[int], elements: Sequence[int]) -> bytes:
 FILES = {
     "field.json": field_vectors,
     "paillier.json": paillier_vectors,
+    "proofs.json": proof_vectors,
     "shamir.json": shamir_vectors,
     "wire.json": wire_vectors,
 }

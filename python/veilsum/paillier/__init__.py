@@ -14,5 +14,29 @@ array([[ 2. , -8.5],
 
 from veilsum.paillier.arrays import CipherArray
 from veilsum.paillier.keys import PrivateKey, PublicKey, keygen
+from veilsum.paillier.packing import PackedArray, aggregate
+from veilsum.paillier.precomputed import RandomnessPool
+from veilsum.paillier.proofs import (
+    KeyCertificate,
+    PlaintextProof,
+    certify,
+    encrypt_packed_with_proof,
+    encrypt_with_proof,
+    proof_context,
+)
 
-__all__ = ["CipherArray", "PrivateKey", "PublicKey", "keygen"]
+__all__ = [
+    "CipherArray",
+    "KeyCertificate",
+    "PackedArray",
+    "PlaintextProof",
+    "PrivateKey",
+    "PublicKey",
+    "RandomnessPool",
+    "aggregate",
+    "certify",
+    "encrypt_packed_with_proof",
+    "encrypt_with_proof",
+    "keygen",
+    "proof_context",
+]

@@ -11,6 +11,7 @@ of ``2 * bits / 64`` words for each ciphertext.
 """
 
 import math
+import operator
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -230,6 +231,7 @@ class CipherArray:
         ValueError
             If `weight_bits` is negative, or shapes do not broadcast.
         """
+        weight_bits = operator.index(weight_bits)
         if weight_bits < 0:
             raise ValueError(f"weight_bits: got {weight_bits}, expected at least 0")
         plain = _plain(factors)
@@ -367,6 +369,77 @@ class CipherArray:
         vector = _checked_vector(public_key, rows)
         return cls(public_key, vector, shape=shape, scale=scale, limit=limit)
 
+    def to_integers(self) -> NDArray[Any]:
+        """Hand out the ciphertexts for other libraries.
+
+        Returns
+        -------
+        NDArray[object]
+            Python integers below ``n**2``, in the shape of this array. They carry neither scale nor
+            limit, and link to how they were made: `rerandomize` before they are sent.
+
+        Examples
+        --------
+        >>> from veilsum import paillier
+        >>> pub, priv = paillier.keygen(2048)
+        >>> integers = pub.encrypt([3, -4]).to_integers()
+        >>> squares = integers**2 % pub.n**2
+        >>> priv.decrypt(paillier.CipherArray.from_integers(pub, squares, limit=8))
+        array([ 6, -8])
+        """
+        integers = [from_words(row) for row in self.vector.to_words(_ALL_CORES)]
+        return np.array(integers, object).reshape(self.shape)
+
+    @classmethod
+    def from_integers(
+        cls, public_key: "PublicKey", integers: ArrayLike, *, limit: int, scale: int = 1
+    ) -> Self:
+        """Take ciphertexts that another library made under the same n, and validate them.
+
+        Parameters
+        ----------
+        public_key : PublicKey
+            Of that n.
+        integers : array_like
+            Ciphertexts under the scheme with generator ``1 + n``, whose negative plaintexts are
+            those beyond ``n / 2``, in any shape.
+        limit : int
+            The largest magnitude of the integers encrypted. Decryption checks it.
+        scale : int
+            Units per 1.0.
+
+        Raises
+        ------
+        BudgetExceeded
+            If `limit` is beyond the key.
+        InvalidCiphertext
+            If a number is not between 0 and n**2 or not coprime to n.
+        TypeError
+            If `integers` are not integers.
+        ValueError
+            If `limit` is negative, or `scale` is below 1 or too long.
+        """
+        limit, scale = operator.index(limit), operator.index(scale)
+        if limit < 0:
+            raise ValueError("limit: got a negative number, expected at least 0")
+        if scale < 1 or scale.bit_length() > _MAX_SCALE_BITS:
+            raise ValueError(
+                f"scale: got an integer of {scale.bit_length()} bits, "
+                f"expected 1 to 2**{_MAX_SCALE_BITS} - 1"
+            )
+        public_key._require_capacity(limit)
+        array = _plain(integers)
+        if array is None or (array.size and array.dtype.kind not in "iuO"):
+            raise TypeError(f"integers: got {type(integers).__name__}, expected integers")
+        numbers = [int(number) for number in array.flat]
+        n_squared = public_key.n**2
+        if not all(0 < number < n_squared for number in numbers):
+            raise InvalidCiphertext("integers: one is not between 0 and n**2")
+        width = 2 * public_key.bits // 64
+        rows = np.array([to_words(number, width) for number in numbers], np.uint64)
+        vector = _checked_vector(public_key, rows.reshape(-1, width), name="integers")
+        return cls(public_key, vector, shape=array.shape, scale=scale, limit=limit)
+
     def __eq__(self, other: object) -> NoReturn:
         raise TypeError("ciphertexts cannot be compared: equal plaintexts look different; decrypt")
 
@@ -493,13 +566,15 @@ def _largest(integers: NDArray[Any]) -> int:
     return max((abs(int(value)) for value in integers.flat), default=0)
 
 
-def _checked_vector(public_key: "PublicKey", rows: NDArray[np.uint64]) -> _core.CipherVector:
+def _checked_vector(
+    public_key: "PublicKey", rows: NDArray[np.uint64], *, name: str = "data"
+) -> _core.CipherVector:
     try:
         vector = public_key._core.from_words(rows, _ALL_CORES)
     except ValueError as error:
-        raise InvalidCiphertext(f"data: {error}") from None
+        raise InvalidCiphertext(f"{name}: {error}") from None
     # A product is coprime to n when every factor is.
     products = map(from_words, vector.lane_products())
     if any(gmpy2.gcd(product, public_key.n) != 1 for product in products):
-        raise InvalidCiphertext("data: a ciphertext is not coprime to n")
+        raise InvalidCiphertext(f"{name}: a ciphertext is not coprime to n")
     return vector

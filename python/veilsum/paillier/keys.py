@@ -8,23 +8,30 @@ section 4.2 (randomness ``h_s**r`` with an exponent of half the modulus' length)
 Encryption is semantically secure under two assumptions: decisional composite residuosity, and that
 ``h_s**r`` with half-length ``r`` cannot be told from a random n-th residue (Goldreich and Rosen,
 2003). Bytes of keys follow the header of `veilsum.wire`: a public key is n, h; a private key is
-p, q, h, each an integer.
+p, q, h, each an integer. A private key under a password is the binary logarithm of Scrypt's cost
+(u8; its block size is 8, its parallelism 1), a salt and a nonce (blobs of 16 and 12 bytes), and a
+blob of AES-256-GCM that holds the bytes of the key and authenticates all that precedes it.
 """
 
 import functools
 import hashlib
 import operator
 import warnings
+from abc import ABC, abstractmethod
 from typing import Any, NoReturn, Self
 
 import gmpy2
 import numpy as np
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from numpy.typing import ArrayLike, NDArray
 
 from veilsum import _core, randomness
 from veilsum.encoding import FixedPoint, exact_array
 from veilsum.errors import (
     BudgetExceeded,
+    DeserializationError,
     InsecureKeyWarning,
     InvalidKey,
     KeyMismatch,
@@ -36,8 +43,10 @@ from veilsum.paillier.limbs import (
     to_rows,
     to_words,
 )
+from veilsum.paillier.packing import PackedArray, Packing
+from veilsum.paillier.precomputed import RandomnessPool
 from veilsum.threads import thread_count
-from veilsum.wire import Kind, Reader, Writer, length_prefixed
+from veilsum.wire import MAGIC, VERSION, Kind, Reader, Writer, length_prefixed
 
 __all__ = ["PrivateKey", "PublicKey", "keygen"]
 
@@ -45,12 +54,232 @@ _SECURE_BITS = 2048
 _SMALLEST_BITS = 128
 _LARGEST_BITS = 8192
 _SMALL_FACTORS = 1 << 20
+_SIEVED_FACTORS = 1 << 14  # looking for larger ones takes longer than it saves
 _PRIMALITY_ROUNDS = 64
 _INTEGER_BOUND = 2.0**53
 _FLOAT_BOUND = 2.0**20
 
+_SALT_BYTES = 16
+_NONCE_BYTES = 12
+_TAG_BYTES = 16
+_SCRYPT_COST = 17  # 2**17 blocks of 1 KiB: 128 MiB
+_LARGEST_SCRYPT_COST = 20  # bytes that ask for more memory than 1 GiB are refused
+_LARGEST_SEALED_KEY = 1 << 12
 
-class PublicKey:
+
+class _Encryptor(ABC):
+    """What both keys do: encrypt arrays, and prepare to."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def _public(self) -> "PublicKey":
+        """The key that the ciphertexts are under."""
+
+    def encrypt(
+        self,
+        values: ArrayLike,
+        *,
+        encoding: FixedPoint | None = None,
+        fraction_bits: int = 32,
+        bound: float | None = None,
+        randomness: RandomnessPool | None = None,
+        threads: int | None = None,
+    ) -> CipherArray:
+        """Encrypt an array.
+
+        The compiled part runs in time that does not depend on the values; turning numbers into
+        integers before it, in NumPy and Python, does not promise that.
+
+        Parameters
+        ----------
+        values : array_like
+            Real numbers of any shape. Integers are kept whole (scale 1); floats become multiples of
+            ``2**-fraction_bits``, rounded half to even.
+        encoding : FixedPoint, optional
+            Scale and bound, instead of `fraction_bits` and `bound`.
+        fraction_bits : int
+            For floats; 32 unless given.
+        bound : float, optional
+            The largest magnitude accepted, public: 2**53 for integers and 2**20 for floats unless
+            given. It starts the budget that every operation on the ciphertexts draws on.
+        randomness : RandomnessPool, optional
+            What `precompute` returned, to be used up instead of computing as much now.
+        threads : int, optional
+            All cores unless given.
+
+        Returns
+        -------
+        CipherArray
+            Of the shape of `values`. Shape, scale and bound are public.
+
+        Raises
+        ------
+        BudgetExceeded
+            If a value is NaN, infinite or beyond the bound, or the bound is beyond the key.
+        InsufficientRandomness
+            If `randomness` has fewer elements left than `values`, or is of another process.
+        KeyMismatch
+            If `randomness` was precomputed for another key.
+        TypeError
+            If `values` are not real numbers, or `randomness` did not come from `precompute`.
+        """
+        array = exact_array(values)
+        if encoding is None:
+            encoding = _default_encoding(array, fraction_bits, bound)
+        integers = encoding.quantise(array)
+        limit = self._public._require_capacity(encoding.limit)
+        vector = self._encrypt_integers(integers, limit, threads, randomness)
+        return CipherArray(
+            self._public, vector, shape=array.shape, scale=encoding.scale, limit=limit
+        )
+
+    def encrypt_packed(
+        self,
+        array: ArrayLike,
+        *,
+        bits: int = 24,
+        bound: float,
+        additions: int = 1,
+        randomness: RandomnessPool | None = None,
+        threads: int | None = None,
+    ) -> PackedArray:
+        """Encrypt an array with many values to a ciphertext, for sums of such arrays.
+
+        Parameters
+        ----------
+        array : array_like
+            Real numbers of any shape, read as float64. They are rounded half to even, to multiples
+            of ``2**-bits`` times `bound`, or times the next power of two above a bound that is
+            none; so a value is off by half of that at most.
+        bits : int
+            From 1 to 53.
+        bound : float
+            The largest magnitude accepted, public, from 2**-900 to 2**900.
+        additions : int
+            How many arrays may be summed in all, an array times k counting as abs(k) of them. A
+            value takes the bits of the largest sum, and a sign: with 24 bits, a bound that is a
+            power of two and 100 additions these are 32, and 63 values share a 2048-bit key's
+            ciphertext.
+        randomness : RandomnessPool, optional
+            What `precompute` returned, to be used up instead of computing as much now.
+        threads : int, optional
+            All cores unless given.
+
+        Returns
+        -------
+        PackedArray
+            Of the shape of `array`. Shape and all parameters are public.
+
+        Raises
+        ------
+        BudgetExceeded
+            If a value is NaN, infinite or beyond the bound, or if a value and its additions take
+            more than 63 bits.
+        InsufficientRandomness
+            If `randomness` has fewer elements left than there are ciphertexts, or is of another
+            process.
+        KeyMismatch
+            If `randomness` was precomputed for another key.
+        TypeError
+            If `array` or a parameter is not of numbers of its kind.
+        ValueError
+            If a parameter is out of range.
+
+        Examples
+        --------
+        >>> pub, priv = keygen(2048)
+        >>> a, b = (pub.encrypt_packed(x, bound=8.0, additions=5) for x in ([1.5, -8], [0.25, 7]))
+        >>> priv.decrypt(a - 4 * b)
+        array([  0.5, -36. ])
+        """
+        public = self._public
+        packing = Packing(bits=bits, bound=bound, additions=additions, key_bits=public.bits)
+        return PackedArray._encrypt(
+            array,
+            packing,
+            public,
+            lambda rows: self._encrypt_rows(rows, threads, randomness),
+            threads,
+        )
+
+    def precompute(self, count: int, *, threads: int | None = None) -> RandomnessPool:
+        """Prepare the slow part of encryption, which needs no plaintexts.
+
+        Parameters
+        ----------
+        count : int
+            How many plaintexts it will serve, at least 1.
+        threads : int, optional
+            All cores unless given.
+
+        Returns
+        -------
+        RandomnessPool
+            For ``encrypt(..., randomness=...)``, which then takes one multiplication for each
+            plaintext. It needs the memory of `count` ciphertexts.
+
+        Raises
+        ------
+        ValueError
+            If `count` is below 1.
+
+        Examples
+        --------
+        >>> pub, priv = keygen(2048)
+        >>> pool = pub.precompute(100)
+        >>> c = pub.encrypt([3, -4], randomness=pool)
+        >>> len(pool)
+        98
+        >>> priv.decrypt(c)
+        array([ 3, -4])
+        """
+        count = operator.index(count)
+        if count < 1:
+            raise ValueError(f"count: got {count}, expected at least 1")
+        zeros = self._encrypt_integers(np.zeros(count, np.int64), 0, threads)
+        return RandomnessPool(self._public, zeros)
+
+    def _encrypt_integers(
+        self,
+        integers: NDArray[Any],
+        limit: int,
+        threads: int | None,
+        pool: RandomnessPool | None = None,
+    ) -> "_core.CipherVector":
+        rows = to_rows(integers, signed_limbs(limit))
+        try:
+            return self._encrypt_rows(rows, threads, pool)
+        finally:
+            randomness.wipe(rows)
+
+    def _encrypt_rows(
+        self, rows: NDArray[np.uint64], threads: int | None, pool: RandomnessPool | None
+    ) -> "_core.CipherVector":
+        """Encrypt rows of words; every plaintext is hidden here, by randomness used once."""
+        workers = thread_count(threads)
+        if pool is None:
+            return self._encrypt_afresh(rows, workers)
+        if not isinstance(pool, RandomnessPool):
+            raise TypeError(
+                f"randomness: got {type(pool).__name__}, expected what precompute() returned"
+            )
+        zeros = pool._take(len(rows), self._public)
+        return self._public._core.encode(rows, workers).multiply(zeros, workers)
+
+    def _encrypt_afresh(self, rows: NDArray[np.uint64], workers: int) -> "_core.CipherVector":
+        core = self._public._core
+        exponents = randomness.random_bytes(8 * core.exponent_words * len(rows))
+        try:
+            return core.encrypt(
+                rows, exponents.view(np.uint64).reshape(len(rows), core.exponent_words), workers
+            )
+        finally:
+            randomness.wipe(exponents)
+
+
+class PublicKey(_Encryptor):
     """Encrypts arrays.
 
     Parameters
@@ -104,69 +333,9 @@ class PublicKey:
         """The largest magnitude of a plaintext integer, ``(n - 1) // 2``."""
         return (self.n - 1) // 2
 
-    def encrypt(
-        self,
-        values: ArrayLike,
-        *,
-        encoding: FixedPoint | None = None,
-        fraction_bits: int = 32,
-        bound: float | None = None,
-        threads: int | None = None,
-    ) -> CipherArray:
-        """Encrypt an array.
-
-        The compiled part runs in time that does not depend on the values; turning numbers into
-        integers before it, in NumPy and Python, does not promise that.
-
-        Parameters
-        ----------
-        values : array_like
-            Real numbers of any shape. Integers are kept whole (scale 1); floats become multiples of
-            ``2**-fraction_bits``, rounded half to even.
-        encoding : FixedPoint, optional
-            Scale and bound, instead of `fraction_bits` and `bound`.
-        fraction_bits : int
-            For floats; 32 unless given.
-        bound : float, optional
-            The largest magnitude accepted, public: 2**53 for integers and 2**20 for floats unless
-            given. It starts the budget that every operation on the ciphertexts draws on.
-        threads : int, optional
-            All cores unless given.
-
-        Returns
-        -------
-        CipherArray
-            Of the shape of `values`. Shape, scale and bound are public.
-
-        Raises
-        ------
-        BudgetExceeded
-            If a value is NaN, infinite or beyond the bound, or the bound is beyond the key.
-        TypeError
-            If `values` are not real numbers.
-        """
-        array = exact_array(values)
-        if encoding is None:
-            encoding = _default_encoding(array, fraction_bits, bound)
-        integers = encoding.quantise(array)
-        limit = self._require_capacity(encoding.limit)
-        vector = self._encrypt_integers(integers, limit, threads)
-        return CipherArray(self, vector, shape=array.shape, scale=encoding.scale, limit=limit)
-
-    def _encrypt_integers(
-        self, integers: NDArray[Any], limit: int, threads: int | None
-    ) -> "_core.CipherVector":
-        workers = thread_count(threads)
-        words = self._core.exponent_words
-        exponents = randomness.random_bytes(8 * words * integers.size)
-        rows = to_rows(integers, signed_limbs(limit))
-        try:
-            return self._core.encrypt(
-                rows, exponents.view(np.uint64).reshape(integers.size, words), workers
-            )
-        finally:
-            randomness.wipe(exponents)
-            randomness.wipe(rows)
+    @property
+    def _public(self) -> "PublicKey":
+        return self
 
     def _require_capacity(self, limit: int) -> int:
         if limit > self.plaintext_limit:
@@ -228,8 +397,10 @@ class PublicKey:
         return _restore_public_key, (self.to_bytes(), self.bits < _SECURE_BITS)
 
 
-class PrivateKey:
-    """Decrypts arrays; made by `keygen` or `from_bytes`, redacted in repr, refuses to pickle.
+class PrivateKey(_Encryptor):
+    """Decrypts arrays, and encrypts them as its public key does.
+
+    Made by `keygen`, `from_primes` or `from_bytes`; redacted in repr, refuses to pickle.
 
     Parameters
     ----------
@@ -256,11 +427,55 @@ class PrivateKey:
     _core_key: _core.PaillierPrivateKey
 
     def __init__(self, p: int, q: int, h: int, *, insecure: bool = False) -> None:
-        p, q = operator.index(p), operator.index(q)
-        _check_length(p * q)
-        _check_primes(p, q)
+        p, q = _checked_primes(p, q)
+        self._assemble(p, q, h, insecure=insecure)
+
+    def _assemble(self, p: int, q: int, h: int, *, insecure: bool) -> None:
+        """Become the key of primes that were checked, or made to pass the check."""
         public_key = PublicKey(p * q, h, insecure=insecure)
         _set(self, public_key=public_key, _p=p, _q=q, _core_key=_core_private_key(p, q))
+
+    @classmethod
+    def _with_random_base(cls, p: int, q: int, *, insecure: bool) -> Self:
+        key = cls.__new__(cls)
+        key._assemble(p, q, _random_base(p * q), insecure=insecure)
+        return key
+
+    @classmethod
+    def from_primes(cls, p: int, q: int, *, insecure: bool = False) -> Self:
+        """Make a key from the primes of a textbook key, which has no h.
+
+        Parameters
+        ----------
+        p, q : int
+            As for the class.
+        insecure : bool
+            As for `PublicKey`.
+
+        Returns
+        -------
+        PrivateKey
+            With an h drawn afresh, so that each call makes another public key, of the same n. It
+            reads what was encrypted elsewhere under n by `CipherArray.from_integers`.
+
+        Raises
+        ------
+        InvalidKey
+            As for the class. Textbook keys may have primes that are 1 modulo 4: their arrays have
+            to be encrypted anew, under another key.
+
+        Examples
+        --------
+        >>> priv = PrivateKey.from_primes(2**1024 - 105, 3 * 2**1022 + 2087)
+        >>> priv.public_key.n == (2**1024 - 105) * (3 * 2**1022 + 2087)
+        True
+        """
+        p, q = _checked_primes(p, q)
+        return cls._with_random_base(p, q, insecure=insecure)
+
+    @property
+    def _public(self) -> PublicKey:
+        return self.public_key
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{name}: a key does not change; make another one")
@@ -272,7 +487,9 @@ class PrivateKey:
         # A key is one object: tools that copy their parameters need no second copy of a secret.
         return self
 
-    def decrypt(self, ciphertexts: CipherArray, *, threads: int | None = None) -> NDArray[Any]:
+    def decrypt(
+        self, ciphertexts: CipherArray | PackedArray, *, threads: int | None = None
+    ) -> NDArray[Any]:
         """Decrypt an array.
 
         The compiled part runs in time that depends on sizes and the limit only; turning integers
@@ -280,7 +497,7 @@ class PrivateKey:
 
         Parameters
         ----------
-        ciphertexts : CipherArray
+        ciphertexts : CipherArray or PackedArray
             Under this key.
         threads : int, optional
             All cores unless given.
@@ -288,8 +505,9 @@ class PrivateKey:
         Returns
         -------
         NDArray
-            Of the shape of `ciphertexts`. With scale 1: int64, or Python integers (dtype object)
-            where the limit is 2**63 or more. Else float64, correctly rounded.
+            Of the shape of `ciphertexts`. Of a `CipherArray` with scale 1: int64, or Python
+            integers (dtype object) where the limit is 2**63 or more. Else float64, correctly
+            rounded.
 
         Raises
         ------
@@ -301,42 +519,102 @@ class PrivateKey:
         OverflowError
             If the scale is not 1 and a result is beyond float64.
         """
+        if isinstance(ciphertexts, PackedArray):
+            limbs = ciphertexts._packing.limbs
+            rows = self._decrypt_rows(ciphertexts._ciphertexts, limbs, threads)
+            return ciphertexts._values(rows, threads)
         if not isinstance(ciphertexts, CipherArray):
-            raise TypeError(f"ciphertexts: got {type(ciphertexts).__name__}, expected CipherArray")
+            raise TypeError(
+                f"ciphertexts: got {type(ciphertexts).__name__}, "
+                "expected CipherArray or PackedArray"
+            )
+        limit = ciphertexts.limit
+        rows = self._decrypt_rows(ciphertexts, signed_limbs(limit), threads)
+        integers = from_rows(rows, limit).reshape(ciphertexts.shape)
+        if ciphertexts.scale == 1:
+            return integers
+        return FixedPoint(scale=ciphertexts.scale, bound=1.0).dequantise(integers, limit=limit)
+
+    def _decrypt_rows(
+        self, ciphertexts: CipherArray, limbs: int, threads: int | None
+    ) -> NDArray[np.uint64]:
+        """Decrypt into rows of words, if all of them keep to the stated limit."""
         if ciphertexts.public_key != self.public_key:
             raise KeyMismatch("ciphertexts: they are under another key; use the key that made them")
-        limit = ciphertexts.limit
-        rows = self._core_key.decrypt(
-            ciphertexts.vector, to_words(limit, signed_limbs(limit)), thread_count(threads)
+        rows: NDArray[np.uint64] | None = self._core_key.decrypt(
+            ciphertexts.vector, to_words(ciphertexts.limit, limbs), thread_count(threads)
         )
         if rows is None:
             raise BudgetExceeded(
                 "ciphertexts: a plaintext is beyond the bound that the array states; "
                 "the array was altered, or encrypted with another encoding"
             )
-        integers = from_rows(rows, limit).reshape(ciphertexts.shape)
-        if ciphertexts.scale == 1:
-            return integers
-        return FixedPoint(scale=ciphertexts.scale, bound=1.0).dequantise(integers, limit=limit)
+        return rows
 
-    def to_bytes(self) -> bytes:
-        """Export the secret primes. Keep the bytes secret: Python cannot wipe them."""
+    def to_bytes(self, password: bytes | None = None) -> bytes:
+        """Export the secret primes. Keep the bytes secret: Python cannot wipe them.
+
+        Parameters
+        ----------
+        password : bytes, optional
+            Encrypts them, by AES-256-GCM under a key that Scrypt makes of it, in 128 MiB of memory.
+            It is guessed as fast as Scrypt runs: take a long one.
+
+        Raises
+        ------
+        TypeError
+            If `password` is not bytes.
+        ValueError
+            If `password` is empty.
+        """
+        if password is not None:
+            _check_password(password)
         writer = Writer(Kind.PRIVATE_KEY)
         for part in (self._p, self._q, self.public_key.h):
             writer.integer(part)
-        return writer.finish()
+        exported = writer.finish()
+        return exported if password is None else _seal(exported, password)
 
     @classmethod
-    def from_bytes(cls, data: bytes, *, insecure: bool = False) -> Self:
+    def from_bytes(
+        cls, data: bytes, password: bytes | None = None, *, insecure: bool = False
+    ) -> Self:
         """Read what `to_bytes` wrote, and validate it.
+
+        Parameters
+        ----------
+        data : bytes
+            They may be hostile: no more than 1 GiB of memory is spent on a password.
+        password : bytes, optional
+            The one given to `to_bytes`. Bytes that are not encrypted are refused with one.
+        insecure : bool
+            As for `PublicKey`.
 
         Raises
         ------
         DeserializationError
-            If the bytes are malformed.
+            If the bytes are malformed or encrypted, or if `password` does not open them: it is
+            another, or they were altered.
         InvalidKey
             If the numbers are no key, as for the class.
+        TypeError
+            If `password` is not bytes.
+        ValueError
+            If `password` is empty.
+
+        Examples
+        --------
+        >>> _, priv = keygen(2048)
+        >>> sealed = priv.to_bytes(b"correct horse battery staple")
+        >>> again = PrivateKey.from_bytes(sealed, b"correct horse battery staple")
+        >>> again.public_key == priv.public_key
+        True
         """
+        if password is not None:
+            _check_password(password)
+            data = _unseal(data, password)
+        elif _is_sealed(data):
+            raise DeserializationError("data: the key is encrypted; pass its password")
         reader = Reader(data, Kind.PRIVATE_KEY)
         p = reader.integer(max_bytes=_LARGEST_BITS // 16)
         q = reader.integer(max_bytes=_LARGEST_BITS // 16)
@@ -387,18 +665,7 @@ def keygen(bits: int = 3072, *, insecure: bool = False) -> tuple[PublicKey, Priv
         )
     if bits < _SECURE_BITS and not insecure:
         raise InvalidKey(_too_short(bits))
-    while True:
-        p, q = _random_prime(bits // 2), _random_prime(bits // 2)
-        try:
-            _check_primes(p, q)
-        except InvalidKey:
-            continue
-        break
-    n = p * q
-    x = randomness.random_below(n)
-    while gmpy2.gcd(x, n) != 1 or gmpy2.gcd(x**4 - 1, n) != 1:
-        x = randomness.random_below(n)
-    private = PrivateKey(p, q, -x * x % n, insecure=insecure)
+    private = PrivateKey._with_random_base(*_random_primes(bits // 2), insecure=insecure)
     return private.public_key, private
 
 
@@ -431,20 +698,43 @@ def _default_encoding(array: NDArray[Any], fraction_bits: int, bound: float | No
     return FixedPoint.binary(fraction_bits, bound=_FLOAT_BOUND if bound is None else bound)
 
 
-def _random_prime(bits: int) -> int:
-    """Draw a prime with both top bits set (so that a product has full length), 3 modulo 4."""
+def _random_primes(bits: int) -> tuple[int, int]:
+    """Draw two primes that `_checked_primes` passes."""
+    p = _random_prime(bits)
+    while True:
+        q = _random_prime(bits, half=p >> 1)
+        if _are_far_apart(p, q) and _fit_together(p, q):
+            return p, q
+
+
+def _random_prime(bits: int, *, half: int = 1) -> int:
+    """Draw a prime with both top bits set (so that a product has full length), 3 modulo 4.
+
+    ``(prime - 1) / 2`` is coprime to `half`. Candidates are drawn independently of each other, so
+    that every such prime is equally likely; the cheap tests, which reject most, come first.
+    """
     top = 3 << (bits - 2)
+    small = _primorial(_SIEVED_FACTORS)
     while True:
         candidate = randomness.random_bits(bits) | top | 3
-        if gmpy2.is_prime(candidate, _PRIMALITY_ROUNDS):
+        if gmpy2.gcd(small % candidate, candidate) != 1 or gmpy2.gcd(candidate >> 1, half) != 1:
+            continue
+        if _is_prime(candidate):
             return candidate
+
+
+def _random_base(n: int) -> int:
+    """Draw the negative of a square of full order modulo both primes."""
+    while True:
+        x = randomness.random_below(n)
+        if gmpy2.gcd(x, n) == 1 and gmpy2.gcd(x**4 - 1, n) == 1:
+            return -x * x % n
 
 
 def _check_length(n: int) -> None:
     if n < 1:
         raise InvalidKey("n: it is not positive")
     bits = n.bit_length()
-    bits = operator.index(bits)
     if bits % 64 != 0 or not _SMALLEST_BITS <= bits <= _LARGEST_BITS:
         raise InvalidKey(
             f"n: got {bits} bits, expected a multiple of 64 from {_SECURE_BITS} to {_LARGEST_BITS}"
@@ -474,7 +764,7 @@ def _too_short(bits: int) -> str:
 def _check_modulus(n: int) -> None:
     if n % 2 == 0:
         raise InvalidKey("n: it is even")
-    if gmpy2.gcd(_small_primes() % n, n) != 1:
+    if gmpy2.gcd(_primorial(_SMALL_FACTORS) % n, n) != 1:
         raise InvalidKey("n: it has a factor below 2**20")
     if gmpy2.is_power(n):
         raise InvalidKey("n: it is a perfect power")
@@ -484,8 +774,8 @@ def _check_modulus(n: int) -> None:
 
 
 @functools.cache
-def _small_primes() -> gmpy2.mpz:
-    return gmpy2.primorial(_SMALL_FACTORS)
+def _primorial(bound: int) -> gmpy2.mpz:
+    return gmpy2.primorial(bound)
 
 
 def _check_base(n: int, h: int) -> None:
@@ -493,22 +783,87 @@ def _check_base(n: int, h: int) -> None:
         raise InvalidKey("h: it is not the negative of a random square modulo n")
 
 
-def _check_primes(p: int, q: int) -> None:
-    bits = (p * q).bit_length()
+def _checked_primes(p: int, q: int) -> tuple[int, int]:
+    p, q = operator.index(p), operator.index(q)
+    _check_length(p * q)
     if p == q:
         raise InvalidKey("p, q: they are equal")
     if p.bit_length() != q.bit_length():
         raise InvalidKey("p, q: they have different lengths")
     for prime in (p, q):
-        if not gmpy2.is_prime(prime, _PRIMALITY_ROUNDS) or not gmpy2.is_strong_selfridge_prp(prime):
+        if not _is_prime(prime):
             raise InvalidKey("p, q: one is not prime")
         if prime % 4 != 3:
             raise InvalidKey("p, q: one is not 3 modulo 4")
-    if abs(p - q) <= 1 << max(bits // 2 - 100, 0):
+    if not _are_far_apart(p, q):
         raise InvalidKey("p, q: they are too close to each other")
-    phi = (p - 1) * (q - 1)
-    if gmpy2.gcd(p - 1, q - 1) != 2 or gmpy2.gcd(p * q, phi) != 1:
+    if not _fit_together(p, q):
         raise InvalidKey("p, q: p-1 and q-1 share a factor, or one divides the other prime less 1")
+    return p, q
+
+
+def _is_prime(candidate: int) -> bool:
+    return bool(
+        gmpy2.is_prime(candidate, _PRIMALITY_ROUNDS) and gmpy2.is_strong_selfridge_prp(candidate)
+    )
+
+
+def _are_far_apart(p: int, q: int) -> bool:
+    return abs(p - q) > 1 << max((p * q).bit_length() // 2 - 100, 0)
+
+
+def _fit_together(p: int, q: int) -> bool:
+    """Whether squares modulo n form a cycle, and raising to the power n permutes."""
+    return bool(gmpy2.gcd(p - 1, q - 1) == 2 and gmpy2.gcd(p * q, (p - 1) * (q - 1)) == 1)
+
+
+def _check_password(password: bytes) -> None:
+    if not isinstance(password, bytes):
+        raise TypeError(
+            f"password: got {type(password).__name__}, expected bytes; encode a text by "
+            "password.encode()"
+        )
+    if not password:
+        raise ValueError("password: it is empty; leave it out to export without encryption")
+
+
+def _seal(exported: bytes, password: bytes) -> bytes:
+    """Encrypt the bytes of a key; all that precedes the result is authenticated with it."""
+    salt = randomness.random_bytes(_SALT_BYTES).tobytes()
+    nonce = randomness.random_bytes(_NONCE_BYTES).tobytes()
+    size = len(exported) + _TAG_BYTES
+    writer = Writer(Kind.PRIVATE_KEY_ENCRYPTED)
+    writer.u8(_SCRYPT_COST)
+    for part in (salt, nonce, bytes(size)):
+        writer.blob(part)
+    header = writer.finish()[:-size]
+    return header + _password_cipher(password, salt, _SCRYPT_COST).encrypt(nonce, exported, header)
+
+
+def _unseal(data: bytes, password: bytes) -> bytes:
+    reader = Reader(data, Kind.PRIVATE_KEY_ENCRYPTED)
+    cost = reader.u8(max_value=_LARGEST_SCRYPT_COST)
+    salt, nonce = reader.blob(max_bytes=_SALT_BYTES), reader.blob(max_bytes=_NONCE_BYTES)
+    sealed = reader.blob(max_bytes=_LARGEST_SEALED_KEY)
+    reader.finish()
+    if cost < _SCRYPT_COST or (len(salt), len(nonce)) != (_SALT_BYTES, _NONCE_BYTES):
+        raise DeserializationError(
+            f"data: got a cost of 2**{cost}, a salt of {len(salt)} and a nonce of {len(nonce)} "
+            f"bytes, expected at least 2**{_SCRYPT_COST}, {_SALT_BYTES} and {_NONCE_BYTES}"
+        )
+    header = bytes(data[: len(data) - len(sealed)])
+    try:
+        return _password_cipher(password, salt, cost).decrypt(nonce, sealed, header)
+    except InvalidTag:
+        raise DeserializationError("password: it is another, or the data were altered") from None
+
+
+def _is_sealed(data: bytes) -> bool:
+    return bytes(data[:6]) == MAGIC + bytes([VERSION, Kind.PRIVATE_KEY_ENCRYPTED])
+
+
+def _password_cipher(password: bytes, salt: bytes, cost: int) -> AESGCM:
+    return AESGCM(Scrypt(salt=salt, length=32, n=1 << cost, r=8, p=1).derive(password))
 
 
 def _word_count(integer: int) -> int:
