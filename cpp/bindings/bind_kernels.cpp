@@ -52,7 +52,7 @@ class modular_arithmetic {
       for (std::size_t l = 0; l < lanes && first + l < extent(a, 0); ++l)
         schemes::write_windows(windows.data() + l, lanes,
                                read(exponents).slice((first + l) * words, words), count,
-                               window_bits, schemes::window_order::most_significant_first);
+                               window_bits);
       const kernels::modulus m = m_.lane_view();
       const secret_words base(x, x + m_.block_size());
       m_.kernel().power(x, base.data(), m_.one(), windows.data(), count, window_bits, &m,

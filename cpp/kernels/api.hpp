@@ -2,12 +2,17 @@
 //
 // Lane memory. A kernel works on `lanes` numbers at once, each of `count` digits of `digit_bits` bits;
 // digit d of lane l stands at x[d * lanes + l], at an address aligned to 64 bytes. Digits are normalised
-// (below 2^digit_bits) on input and output. `count` is a multiple of `tile`.
+// (below 2^digit_bits) on input and output. `count` is a multiple of one of the `tiles`.
 //
 // Montgomery bounds. R = 2^(digit_bits * count), and the caller chooses count so that R >= 2^16 * m.
 // "Loose" means below 4m. multiply and square take two loose factors, or one factor below R and one
 // below m, and give a value below 2m that is congruent to a * b / R. No secret reaches a branch or an
 // address; pointers, counts and window sizes are public. r may be the same as a or b, never overlap.
+//
+// Dual numbers. Modulo m^2 a number is a pair of numbers of `count` digits, (a, b) = a - (b / R) m, one
+// behind the other: 2 * count * lanes words (kernels/dual.inl.hpp says why and within which bounds). Dual
+// functions take a loose (or one a below R and a factor of halves below m) and b below R; they give a
+// below 2m and b below R/2 + 11m, congruent to x * y / R modulo m^2.
 #pragma once
 
 #include <cstddef>
@@ -16,9 +21,21 @@
 namespace veilsum::kernels {
 
 struct modulus {
-  const std::uint64_t* digits;            // lane memory; each lane may have its own modulus, odd
-  const std::uint64_t* negative_inverse;  // one digit a lane: -1/m mod 2^digit_bits
-  std::size_t count;                      // digits a number
+  const std::uint64_t* digits;               // lane memory; each lane may have its own modulus, odd
+  const std::uint64_t* negative_inverse;     // one digit a lane: -1/m mod 2^digit_bits
+  const std::uint64_t* half_radix_multiple;  // lane memory: the largest multiple of m up to R/2
+  std::size_t count;                         // digits a number
+};
+
+// Powers of one base for `tables` * `levels` windows, shared by all lanes: digit d of entry j of table t
+// stands at entries[(t * 2 * count + d) * 2^window_bits + j]. The first `count` digits are an integer
+// a < 2m, the others c < m, and the entry is a (1 - (c / R^2) m) modulo m^2: a logarithm modulo m, which
+// products of entries add up. `tables` is even.
+struct fixed_base {
+  const std::uint64_t* entries;
+  std::size_t window_bits;
+  std::size_t tables;
+  std::size_t levels;
 };
 
 struct prime {
@@ -27,22 +44,25 @@ struct prime {
 };
 
 constexpr std::size_t maximum_window_bits = 6;
+constexpr std::size_t maximum_fixed_base_bits = 8;
+constexpr std::size_t maximum_blocks = 16;
 constexpr std::size_t maximum_field_terms = 1024;
 
 struct table {
   const char* name;
   std::size_t lanes;
   std::size_t digit_bits;
-  std::size_t tile;
+  std::size_t tiles[2];
   std::size_t field_bits;
+  std::size_t fixed_base_bits;  // the window with which fixed_base_power is fastest
 
-  // r = a * b / R.  scratch: count * lanes words.
+  // r = a * b / R.  q (count * lanes words) receives the quotient: a * b + q * m = r * R, so that (r, q)
+  // is the dual number of the product of the exact integers a and b.
   void (*multiply)(std::uint64_t* r, const std::uint64_t* a, const std::uint64_t* b,
-                   const modulus* m, std::uint64_t* scratch);
+                   const modulus* m, std::uint64_t* q);
 
-  // r = a * a / R.  scratch: count * lanes words.
-  void (*square)(std::uint64_t* r, const std::uint64_t* a, const modulus* m,
-                 std::uint64_t* scratch);
+  // r = a * a / R, and its quotient.
+  void (*square)(std::uint64_t* r, const std::uint64_t* a, const modulus* m, std::uint64_t* q);
 
   // r = a + b without reduction; the sum must stay below R.
   void (*add)(std::uint64_t* r, const std::uint64_t* a, const std::uint64_t* b, std::size_t count);
@@ -57,13 +77,27 @@ struct table {
                 const std::uint64_t* windows, std::size_t window_count, std::size_t window_bits,
                 const modulus* m, std::uint64_t* scratch);
 
-  // For each of `blocks` blocks of lanes, r = product over i of entries[i][window i]. The table is
-  // shared by all lanes: digit d of entry j of window i stands at entries[(i * count + d) * 2^window_bits + j].
-  // windows[(block * window_count + i) * lanes + l]. Entries are below m.
+  // r = x * y / R, r = x * x / R and r = x * a / R modulo m^2, where a is an exact integer.
   // scratch: 2 * count * lanes words.
-  void (*fixed_base)(std::uint64_t* r, const std::uint64_t* entries, const std::uint64_t* windows,
-                     std::size_t window_count, std::size_t window_bits, std::size_t blocks,
+  void (*dual_multiply)(std::uint64_t* r, const std::uint64_t* x, const std::uint64_t* y,
+                        const modulus* m, std::uint64_t* scratch);
+  void (*dual_square)(std::uint64_t* r, const std::uint64_t* x, const modulus* m,
+                      std::uint64_t* scratch);
+  void (*dual_scale)(std::uint64_t* r, const std::uint64_t* x, const std::uint64_t* a,
                      const modulus* m, std::uint64_t* scratch);
+
+  // power for dual numbers.  scratch: 2 * (2^window_bits + 2) * count * lanes words.
+  void (*dual_power)(std::uint64_t* r, const std::uint64_t* base, const std::uint64_t* one,
+                     const std::uint64_t* windows, std::size_t window_count,
+                     std::size_t window_bits, const modulus* m, std::uint64_t* scratch);
+
+  // For each of `blocks` <= maximum_blocks blocks of lanes a product P of entries, the windows of each
+  // level after squaring what came before. r: dual numbers; logarithms: sums c of c's, count digits, so
+  // that P = r (1 - (c / R^2) m). windows[((block * levels + level) * tables + t) * lanes + l].
+  // scratch: (3 * blocks + 4) * count * lanes words.
+  void (*fixed_base_power)(std::uint64_t* r, std::uint64_t* logarithms, const fixed_base* base,
+                           const std::uint64_t* windows, std::size_t blocks, const modulus* m,
+                           std::uint64_t* scratch);
 
   // out[i][j] = sum over k of weights[i][k] * values[k][j] / R^2 mod p, canonical, R = 2^digit_bits.
   // Rows lie `stride` words apart; `columns` is a multiple of lanes; terms <= maximum_field_terms.

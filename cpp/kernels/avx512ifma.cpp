@@ -4,6 +4,6 @@
 
 namespace veilsum::kernels {
 
-const table avx512ifma = instance<avx512ifma_lane>::make("avx512ifma");
+const table avx512ifma = instance<avx512ifma_lane<4>, avx512ifma_lane<5>>::make("avx512ifma");
 
 }  // namespace veilsum::kernels

@@ -9,11 +9,16 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/api.hpp"
+
 #define VEILSUM_LANE static inline __attribute__((always_inline))
 
 namespace veilsum::kernels {
 namespace {
 
+// Tiles of four and of five digits fill the registers about as well; between them they fit every
+// length of key.
+template <std::size_t Tile>
 struct avx512ifma_lane {
   using word = std::uint64_t;
   struct digit {
@@ -22,13 +27,21 @@ struct avx512ifma_lane {
   struct mask {
     __mmask8 value;
   };
+  // Which entry of a table each lane wants: its place among sixteen, and where each sixteen is its.
+  struct selector {
+    __m512i index;
+    __mmask8 groups[(std::size_t{1} << maximum_fixed_base_bits) / 16];
+  };
   // low has the column's own weight, high the next column's.
   struct column {
     __m512i low, high;
   };
   static constexpr std::size_t lanes = 8;
   static constexpr std::size_t digit_bits = 52;
-  static constexpr std::size_t tile = 4;
+  static constexpr std::size_t tile = Tile;
+  static constexpr std::size_t fixed_base_bits = 8;
+  static constexpr std::size_t lookup_rows = 2;
+  static constexpr std::size_t lookup_blocks = 4;
   static constexpr std::size_t field_rows = 4;
   static constexpr std::size_t field_bits = 51;  // 2p must fit a digit
   static constexpr word digit_mask = (word{1} << 52) - 1;
@@ -55,6 +68,7 @@ struct avx512ifma_lane {
     t.low = _mm512_add_epi64(t.low, other.low);
     t.high = _mm512_add_epi64(t.high, other.high);
   }
+  VEILSUM_LANE void add_digit(column& t, digit x) { t.low = _mm512_add_epi64(t.low, x.value); }
   VEILSUM_LANE void twice(column& t) { add_column(t, t); }
   VEILSUM_LANE digit low(const column& t) { return {_mm512_and_si512(t.low, ones())}; }
   VEILSUM_LANE digit low_product(const column& t, digit k) {
@@ -83,21 +97,45 @@ struct avx512ifma_lane {
   VEILSUM_LANE digit select(mask m, digit if_set, digit if_clear) {
     return {_mm512_mask_blend_epi64(m.value, if_clear.value, if_set.value)};
   }
-  // Sixteen entries stand in two registers; a permutation picks each lane's without an address.
-  VEILSUM_LANE digit lookup(const word* row, std::size_t entry_count, digit index) {
-    __m512i found = _mm512_setzero_si512();
-    if (entry_count < 16) {
-      for (std::size_t j = 0; j < entry_count; ++j)
-        found = _mm512_mask_mov_epi64(found, equals(index, j).value, broadcast(row + j).value);
-      return {found};
+  VEILSUM_LANE mask has_top_bit(digit x) {
+    return {_mm512_test_epi64_mask(x.value, _mm512_set1_epi64(1ll << 51))};
+  }
+
+  VEILSUM_LANE selector select_index(digit index, std::size_t entry_count) {
+    selector wanted;
+    wanted.index = index.value;
+    const digit group = {_mm512_srli_epi64(index.value, 4)};
+    for (std::size_t g = 0; 16 * g < entry_count; ++g) wanted.groups[g] = equals(group, g).value;
+    return wanted;
+  }
+  // Sixteen entries stand in two registers; a permutation picks each lane's without an address. Each
+  // register that is loaded serves several blocks.
+  template <std::size_t Blocks>
+  VEILSUM_LANE void look_up(digit (&found)[Blocks][lookup_rows], const word* rows,
+                            std::size_t entry_count, const selector* wanted) {
+    __m512i sum[Blocks][lookup_rows], index[Blocks];
+    VEILSUM_UNROLL
+    for (std::size_t b = 0; b < Blocks; ++b) {
+      index[b] = wanted[b].index;
+      VEILSUM_UNROLL
+      for (std::size_t i = 0; i < lookup_rows; ++i) sum[b][i] = _mm512_setzero_si512();
     }
-    const __m512i group = _mm512_srli_epi64(index.value, 4);
-    for (std::size_t g = 0; g < entry_count / 16; ++g) {
-      const __m512i picked = _mm512_permutex2var_epi64(
-          load_unaligned(row + 16 * g).value, index.value, load_unaligned(row + 16 * g + 8).value);
-      found = _mm512_mask_mov_epi64(found, equals({group}, g).value, picked);
+    for (std::size_t g = 0; 16 * g < entry_count; ++g) {
+      VEILSUM_UNROLL
+      for (std::size_t i = 0; i < lookup_rows; ++i) {
+        const word* entries = rows + i * entry_count + 16 * g;
+        const __m512i first = _mm512_load_si512(entries), second = _mm512_load_si512(entries + 8);
+        VEILSUM_UNROLL
+        for (std::size_t b = 0; b < Blocks; ++b)
+          sum[b][i] = _mm512_or_si512(sum[b][i], _mm512_maskz_permutex2var_epi64(
+                                                     wanted[b].groups[g], first, index[b], second));
+      }
     }
-    return {found};
+    VEILSUM_UNROLL
+    for (std::size_t b = 0; b < Blocks; ++b) {
+      VEILSUM_UNROLL
+      for (std::size_t i = 0; i < lookup_rows; ++i) found[b][i] = {sum[b][i]};
+    }
   }
 
  private:

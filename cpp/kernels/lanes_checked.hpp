@@ -39,11 +39,17 @@ class checked_lane {
   struct column {
     digit low, high;
   };
+  struct selector {
+    digit index;
+  };
   using word = digit;
 
   static constexpr std::size_t lanes = 1;
   static constexpr std::size_t digit_bits = 52;
   static constexpr std::size_t tile = 4;
+  static constexpr std::size_t fixed_base_bits = 8;
+  static constexpr std::size_t lookup_rows = 2;
+  static constexpr std::size_t lookup_blocks = 4;
   static constexpr std::size_t field_rows = 4;
   static constexpr std::uint64_t digit_mask = (std::uint64_t{1} << 52) - 1;
 
@@ -88,6 +94,7 @@ class checked_lane {
     t.low = sum(t.low, other.low);
     t.high = sum(t.high, other.high);
   }
+  static void add_digit(column& t, digit x) { t.low = sum(t.low, normalised(x)); }
   static void twice(column& t) { add_column(t, t); }
   static digit low(const column& t) { return truncated(t.low); }
   static digit low_product(const column& t, digit k) {
@@ -131,10 +138,26 @@ class checked_lane {
                 if_set.bound > if_clear.bound ? if_set.bound : if_clear.bound,
                 m.secret || if_set.secret || if_clear.secret);
   }
-  static digit lookup(const word* row, std::size_t entry_count, digit index) {
-    digit found;
-    for (std::size_t j = 0; j < entry_count; ++j) found = select(equals(index, j), row[j], found);
-    return found;
+  static mask has_top_bit(digit x) {
+    mask m;
+    m.value = x.value >> (digit_bits - 1) != 0;
+    m.secret = x.secret;
+    return m;
+  }
+  static selector select_index(digit index, std::size_t) {
+    selector wanted;
+    wanted.index = index;
+    return wanted;
+  }
+  template <std::size_t Blocks>
+  static void look_up(digit (&found)[Blocks][lookup_rows], const word* rows,
+                      std::size_t entry_count, const selector* wanted) {
+    for (std::size_t b = 0; b < Blocks; ++b)
+      for (std::size_t i = 0; i < lookup_rows; ++i) {
+        found[b][i] = zero();
+        for (std::size_t j = 0; j < entry_count; ++j)
+          found[b][i] = select(equals(wanted[b].index, j), rows[i * entry_count + j], found[b][i]);
+      }
   }
 
  private:

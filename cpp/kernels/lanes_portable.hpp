@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "common/constant_time.hpp"
+#include "kernels/api.hpp"
 
 namespace veilsum::kernels {
 namespace {
@@ -22,13 +23,20 @@ struct portable_lane {
   struct mask {
     word value;
   };
+  // Which entry of a table is wanted.
+  struct selector {
+    word masks[std::size_t{1} << maximum_fixed_base_bits];
+  };
   // Three limbs: 2^64 products of two digits fit.
   struct column {
     word low, middle, high;
   };
   static constexpr std::size_t lanes = 1;
   static constexpr std::size_t digit_bits = 64;
-  static constexpr std::size_t tile = 1;
+  static constexpr std::size_t tile = 2;
+  static constexpr std::size_t fixed_base_bits = 6;
+  static constexpr std::size_t lookup_rows = 2;
+  static constexpr std::size_t lookup_blocks = 1;
   static constexpr std::size_t field_rows = 2;
   static constexpr std::size_t field_bits = 64;
 
@@ -43,11 +51,20 @@ struct portable_lane {
   static void store_unaligned(word* p, digit x) { *p = x.value; }
 
   static void multiply_add(column& t, digit a, digit b) {
+#if defined(__x86_64__)
+    // Compilers lose the carry flag between the limbs, which doubles the time.
+    word low = a.value, high;
+    __asm__("mulq %5\n\taddq %%rax, %0\n\tadcq %%rdx, %1\n\tadcq $0, %2"
+            : "+r"(t.low), "+r"(t.middle), "+r"(t.high), "+a"(low), "=&d"(high)
+            : "r"(b.value)
+            : "cc");
+#else
     const wide product = static_cast<wide>(a.value) * b.value;
     const wide sum = join(t.low, t.middle) + product;
     t.high += sum < product ? 1 : 0;
     t.low = static_cast<word>(sum);
     t.middle = static_cast<word>(sum >> 64);
+#endif
   }
   static void carry(column& next, const column& done) {
     const wide carried = join(done.middle, done.high);
@@ -63,6 +80,7 @@ struct portable_lane {
     t.low = static_cast<word>(sum);
     t.middle = static_cast<word>(sum >> 64);
   }
+  static void add_digit(column& t, digit x) { add_column(t, {x.value, 0, 0}); }
   static void twice(column& t) {
     t.high = t.high << 1 | t.middle >> 63;
     t.middle = t.middle << 1 | t.low >> 63;
@@ -95,10 +113,22 @@ struct portable_lane {
   static digit select(mask m, digit if_set, digit if_clear) {
     return {common::select(m.value, if_set.value, if_clear.value)};
   }
-  static digit lookup(const word* row, std::size_t entry_count, digit index) {
-    word found = 0;
-    for (std::size_t j = 0; j < entry_count; ++j) found |= row[j] & equals(index, j).value;
-    return {found};
+  static mask has_top_bit(digit x) { return {common::mask_from_bit(x.value >> 63)}; }
+
+  static selector select_index(digit index, std::size_t entry_count) {
+    selector wanted;
+    for (std::size_t j = 0; j < entry_count; ++j) wanted.masks[j] = equals(index, j).value;
+    return wanted;
+  }
+  template <std::size_t Blocks>
+  static void look_up(digit (&found)[Blocks][lookup_rows], const word* rows,
+                      std::size_t entry_count, const selector* wanted) {
+    static_assert(Blocks == 1);
+    word sum[lookup_rows] = {};
+    for (std::size_t j = 0; j < entry_count; ++j)
+      for (std::size_t i = 0; i < lookup_rows; ++i)
+        sum[i] |= rows[i * entry_count + j] & wanted->masks[j];
+    for (std::size_t i = 0; i < lookup_rows; ++i) found[0][i] = {sum[i]};
   }
 
  private:

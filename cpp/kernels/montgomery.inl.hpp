@@ -2,8 +2,8 @@
 //
 // Block product scanning: the digits of a product are made `tile` columns at a time from tile x tile
 // squares of digit products held in registers; each block of quotient digits is solved as soon as its
-// columns are complete. Carries are lazy: a column collects at most 2 * count products before it is
-// carried, which stays below 2^64 for count <= 1024 in the 52-bit lanes (the checked lanes prove it).
+// columns are complete. Carries are lazy: a column collects at most 3 * count products before it is
+// carried, which stays below 2^64 for count <= 640 in the 52-bit lanes (the checked lanes prove it).
 // Sources: Koc, Acar, Kaliski 1996 (FIPS), Gueron and Krasnov 2016 (IFMA).
 #pragma once
 
@@ -15,6 +15,7 @@
 #define VEILSUM_UNROLL _Pragma("GCC unroll 16")
 #endif
 #define VEILSUM_INLINE static inline __attribute__((always_inline))
+#define VEILSUM_METHOD inline __attribute__((always_inline))
 
 namespace veilsum::kernels {
 namespace {
@@ -23,6 +24,7 @@ template <class Lane>
 struct lane_modulus {
   const typename Lane::word* digits;
   const typename Lane::word* negative_inverse;
+  const typename Lane::word* half_radix_multiple;  // for dual numbers alone
   std::size_t count;
 };
 
@@ -36,12 +38,11 @@ struct columns {
     for (std::size_t c = 0; c < 2 * Lane::tile; ++c) t.at[c] = Lane::zero_column();
   }
 
-  VEILSUM_INLINE void advance(columns& t) {
+  // t += what the block before reached into this one's columns.
+  VEILSUM_INLINE void add_carried(columns& t, const columns& before) {
     VEILSUM_UNROLL
-    for (std::size_t c = 0; c < Lane::tile; ++c) {
-      t.at[c] = t.at[c + Lane::tile];
-      t.at[c + Lane::tile] = Lane::zero_column();
-    }
+    for (std::size_t c = 0; c < Lane::tile; ++c)
+      Lane::add_column(t.at[c], before.at[c + Lane::tile]);
   }
 };
 
@@ -80,6 +81,12 @@ VEILSUM_INLINE void diagonal_tile(columns<Lane>& t, const typename Lane::word* a
   }
 }
 
+template <class Lane>
+VEILSUM_INLINE void twice(columns<Lane>& t) {
+  VEILSUM_UNROLL
+  for (std::size_t c = 0; c < 2 * Lane::tile; ++c) Lane::twice(t.at[c]);
+}
+
 // Finds the next `tile` quotient digits, which make the lower columns vanish modulo the radix.
 template <class Lane>
 VEILSUM_INLINE void solve(columns<Lane>& t, typename Lane::word* q, const lane_modulus<Lane>& m) {
@@ -105,43 +112,54 @@ VEILSUM_INLINE void emit(columns<Lane>& t, typename Lane::word* r) {
   }
 }
 
-// The columns of block k are complete but for the quotient: adds its products and solves, or emits.
-// Block k - blocks of r is written after the last read of that block of a and b, so r may be a or b.
+// The products of `pairs` pairs of tiles that meet in one block: a's upwards with b's downwards.
 template <class Lane>
-VEILSUM_INLINE void finish_block(columns<Lane>& t, std::size_t k, typename Lane::word* r,
-                                 typename Lane::word* q, const lane_modulus<Lane>& m) {
+VEILSUM_INLINE void multiply_tiles(columns<Lane>& t, const typename Lane::word* a,
+                                   const typename Lane::word* b, std::size_t pairs) {
   constexpr std::size_t stride = Lane::tile * Lane::lanes;
-  const std::size_t blocks = m.count / Lane::tile;
+  for (std::size_t i = 0; i < pairs * stride; i += stride) multiply_tile<Lane>(t, a + i, b - i);
+}
+
+// Block k of the columns of a * b.
+template <class Lane>
+VEILSUM_INLINE void product_block(columns<Lane>& t, const typename Lane::word* a,
+                                  const typename Lane::word* b, std::size_t k, std::size_t blocks) {
+  constexpr std::size_t stride = Lane::tile * Lane::lanes;
+  const std::size_t first = k < blocks ? 0 : k - blocks + 1;
+  const std::size_t end = k < blocks ? k + 1 : blocks;
+  multiply_tiles<Lane>(t, a + first * stride, b + (k - first) * stride, end - first);
+}
+
+// Block k of the columns of a * a, into cleared columns: what is off the diagonal once, and twice.
+template <class Lane>
+VEILSUM_INLINE void square_block(columns<Lane>& t, const typename Lane::word* a, std::size_t k,
+                                 std::size_t blocks) {
+  constexpr std::size_t stride = Lane::tile * Lane::lanes;
+  const bool has_diagonal = k % 2 == 0 && k / 2 < blocks;
+  const std::size_t first = k < blocks ? 0 : k - blocks + 1;
+  if (2 * first < k)
+    multiply_tiles<Lane>(t, a + first * stride, a + (k - first) * stride, (k + 1) / 2 - first);
+  if (has_diagonal) triangle_tile<Lane>(t, a + k / 2 * stride);
+  twice<Lane>(t);
+  if (has_diagonal) diagonal_tile<Lane>(t, a + k / 2 * stride);
+}
+
+// The products of the quotient's known digits with the modulus in block k.
+template <class Lane>
+VEILSUM_INLINE void quotient_block(columns<Lane>& t, const typename Lane::word* q,
+                                   const lane_modulus<Lane>& m, std::size_t k, std::size_t blocks) {
+  constexpr std::size_t stride = Lane::tile * Lane::lanes;
   const std::size_t first = k < blocks ? 0 : k - blocks + 1;
   const std::size_t end = k < blocks ? k : blocks;
-  for (std::size_t i = first; i < end; ++i)
-    multiply_tile<Lane>(t, q + i * stride, m.digits + (k - i) * stride);
-  if (k < blocks)
-    solve<Lane>(t, q + k * stride, m);
-  else
-    emit<Lane>(t, r + (k - blocks) * stride);
-  columns<Lane>::advance(t);
+  if (first < end)
+    multiply_tiles<Lane>(t, q + first * stride, m.digits + (k - first) * stride, end - first);
 }
 
-template <class Lane>
-void multiply(typename Lane::word* r, const typename Lane::word* a, const typename Lane::word* b,
-              const lane_modulus<Lane>& m, typename Lane::word* q) {
-  constexpr std::size_t stride = Lane::tile * Lane::lanes;
-  const std::size_t blocks = m.count / Lane::tile;
-  columns<Lane> t;
-  columns<Lane>::clear(t);
-  for (std::size_t k = 0; k < 2 * blocks; ++k) {
-    const std::size_t first = k < blocks ? 0 : k - blocks + 1;
-    const std::size_t end = k < blocks ? k + 1 : blocks;
-    for (std::size_t i = first; i < end; ++i)
-      multiply_tile<Lane>(t, a + i * stride, b + (k - i) * stride);
-    finish_block<Lane>(t, k, r, q, m);
-  }
-}
-
-template <class Lane>
-void square(typename Lane::word* r, const typename Lane::word* a, const lane_modulus<Lane>& m,
-            typename Lane::word* q) {
+// r = (what `products` adds up, block by block) / R. Block k - blocks of r is written after the last
+// read of that block of the factors, so r may be a factor.
+template <class Lane, class Products>
+VEILSUM_INLINE void reduce_products(typename Lane::word* r, const Products& products,
+                                    const lane_modulus<Lane>& m, typename Lane::word* q) {
   constexpr std::size_t stride = Lane::tile * Lane::lanes;
   const std::size_t blocks = m.count / Lane::tile;
   columns<Lane> carried;
@@ -149,18 +167,44 @@ void square(typename Lane::word* r, const typename Lane::word* a, const lane_mod
   for (std::size_t k = 0; k < 2 * blocks; ++k) {
     columns<Lane> t;
     columns<Lane>::clear(t);
-    const bool has_diagonal = k % 2 == 0 && k / 2 < blocks;
-    for (std::size_t i = k < blocks ? 0 : k - blocks + 1; 2 * i < k; ++i)
-      multiply_tile<Lane>(t, a + i * stride, a + (k - i) * stride);
-    if (has_diagonal) triangle_tile<Lane>(t, a + k / 2 * stride);
-    VEILSUM_UNROLL
-    for (std::size_t c = 0; c < 2 * Lane::tile; ++c) Lane::twice(t.at[c]);
-    if (has_diagonal) diagonal_tile<Lane>(t, a + k / 2 * stride);
-    VEILSUM_UNROLL
-    for (std::size_t c = 0; c < Lane::tile; ++c) Lane::add_column(t.at[c], carried.at[c]);
-    finish_block<Lane>(t, k, r, q, m);
+    products.add(t, k, blocks);
+    columns<Lane>::add_carried(t, carried);
+    quotient_block<Lane>(t, q, m, k, blocks);
+    if (k < blocks)
+      solve<Lane>(t, q + k * stride, m);
+    else
+      emit<Lane>(t, r + (k - blocks) * stride);
     carried = t;
   }
+}
+
+// What reduce_products may add up.
+template <class Lane>
+struct product_of {
+  const typename Lane::word *a, *b;
+  VEILSUM_METHOD void add(columns<Lane>& t, std::size_t k, std::size_t blocks) const {
+    product_block<Lane>(t, a, b, k, blocks);
+  }
+};
+
+template <class Lane>
+struct square_of {
+  const typename Lane::word* a;
+  VEILSUM_METHOD void add(columns<Lane>& t, std::size_t k, std::size_t blocks) const {
+    square_block<Lane>(t, a, k, blocks);
+  }
+};
+
+template <class Lane>
+void multiply(typename Lane::word* r, const typename Lane::word* a, const typename Lane::word* b,
+              const lane_modulus<Lane>& m, typename Lane::word* q) {
+  reduce_products<Lane>(r, product_of<Lane>{a, b}, m, q);
+}
+
+template <class Lane>
+void square(typename Lane::word* r, const typename Lane::word* a, const lane_modulus<Lane>& m,
+            typename Lane::word* q) {
+  reduce_products<Lane>(r, square_of<Lane>{a}, m, q);
 }
 
 template <class Lane>
@@ -183,79 +227,6 @@ void reduce(typename Lane::word* r, const typename Lane::word* a, const lane_mod
     const typename Lane::digit subtrahend =
         Lane::select(keep, Lane::zero(), Lane::load(m.digits + d));
     Lane::store(r + d, Lane::subtract_with_borrow(Lane::load(a + d), subtrahend, borrow));
-  }
-}
-
-// t = the entry that each lane's index names; every entry is read.
-template <class Lane>
-VEILSUM_INLINE void select_entry(typename Lane::word* t, const typename Lane::word* entries,
-                                 std::size_t entry_count, typename Lane::digit index,
-                                 std::size_t count) {
-  typename Lane::mask wanted[std::size_t{1} << maximum_window_bits];
-  for (std::size_t j = 0; j < entry_count; ++j) wanted[j] = Lane::equals(index, j);
-  const std::size_t size = count * Lane::lanes;
-  for (std::size_t d = 0; d < size; d += Lane::lanes) {
-    typename Lane::digit found = Lane::zero();
-    for (std::size_t j = 0; j < entry_count; ++j)
-      found = Lane::select(wanted[j], Lane::load(entries + j * size + d), found);
-    Lane::store(t + d, found);
-  }
-}
-
-template <class Lane>
-VEILSUM_INLINE void copy(typename Lane::word* to, const typename Lane::word* from,
-                         std::size_t count) {
-  for (std::size_t d = 0; d < count * Lane::lanes; d += Lane::lanes)
-    Lane::store(to + d, Lane::load(from + d));
-}
-
-// Fixed windows, most significant first: every window costs the same squarings and one product.
-template <class Lane>
-void power(typename Lane::word* r, const typename Lane::word* base, const typename Lane::word* one,
-           const typename Lane::word* windows, std::size_t window_count, std::size_t window_bits,
-           const lane_modulus<Lane>& m, typename Lane::word* scratch) {
-  const std::size_t size = m.count * Lane::lanes;
-  const std::size_t entry_count = std::size_t{1} << window_bits;
-  typename Lane::word* entries = scratch;
-  typename Lane::word* factor = entries + entry_count * size;
-  typename Lane::word* q = factor + size;
-
-  copy<Lane>(entries, one, m.count);
-  copy<Lane>(entries + size, base, m.count);
-  for (std::size_t j = 2; j < entry_count; ++j)
-    multiply<Lane>(entries + j * size, entries + (j - 1) * size, entries + size, m, q);
-
-  select_entry<Lane>(r, entries, entry_count, Lane::load(windows), m.count);
-  for (std::size_t i = 1; i < window_count; ++i) {
-    for (std::size_t s = 0; s < window_bits; ++s) square<Lane>(r, r, m, q);
-    select_entry<Lane>(factor, entries, entry_count, Lane::load(windows + i * Lane::lanes),
-                       m.count);
-    multiply<Lane>(r, r, factor, m, q);
-  }
-}
-
-// Blocks are the inner loop, so that a window's entries are read from memory once for all of them.
-template <class Lane>
-void fixed_base(typename Lane::word* r, const typename Lane::word* entries,
-                const typename Lane::word* windows, std::size_t window_count,
-                std::size_t window_bits, std::size_t blocks, const lane_modulus<Lane>& m,
-                typename Lane::word* scratch) {
-  const std::size_t size = m.count * Lane::lanes;
-  const std::size_t entry_count = std::size_t{1} << window_bits;
-  typename Lane::word* factor = scratch;
-  typename Lane::word* q = scratch + size;
-  for (std::size_t i = 0; i < window_count; ++i) {
-    const typename Lane::word* rows = entries + i * m.count * entry_count;
-    for (std::size_t block = 0; block < blocks; ++block) {
-      typename Lane::word* product = r + block * size;
-      typename Lane::word* target = i == 0 ? product : factor;
-      const typename Lane::digit index =
-          Lane::load(windows + (block * window_count + i) * Lane::lanes);
-      for (std::size_t d = 0; d < m.count; ++d)
-        Lane::store(target + d * Lane::lanes,
-                    Lane::lookup(rows + d * entry_count, entry_count, index));
-      if (i > 0) multiply<Lane>(product, product, factor, m, q);
-    }
   }
 }
 

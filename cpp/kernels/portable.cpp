@@ -4,6 +4,6 @@
 
 namespace veilsum::kernels {
 
-const table portable = instance<portable_lane>::make("portable");
+const table portable = instance<portable_lane, portable_lane>::make("portable");
 
 }  // namespace veilsum::kernels

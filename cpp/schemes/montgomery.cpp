@@ -12,7 +12,8 @@ constexpr std::size_t spare_bits = 16;
 // The modulus may be a secret square; its length is public, so whole words of length are counted.
 std::size_t digits_for(const kernels::table& kernel, std::size_t bits) {
   const std::size_t digits = (bits + spare_bits + kernel.digit_bits - 1) / kernel.digit_bits;
-  return (digits + kernel.tile - 1) / kernel.tile * kernel.tile;
+  const auto rounded = [&](std::size_t tile) { return (digits + tile - 1) / tile * tile; };
+  return std::min(rounded(kernel.tiles[0]), rounded(kernel.tiles[1]));
 }
 
 // Looks at the public length alone: the modulus may be secret.
@@ -22,28 +23,46 @@ view<const word> checked(view<const word> m) {
   return m;
 }
 
+// The largest multiple of m up to 2^exponent.
+secret_words multiple_below_power_of_two(std::size_t exponent, view<const word> m) {
+  secret_words r(exponent / 64 + 1, 0);
+  r[exponent / 64] = word{1} << (exponent % 64);
+  subtract_words(r, r, power_of_two(exponent, m));
+  return r;
+}
+
 }  // namespace
 
 montgomery_modulus::montgomery_modulus(const kernels::table& kernel, view<const word> m)
+    : montgomery_modulus(kernel, std::vector<view<const word>>{m}) {}
+
+montgomery_modulus::montgomery_modulus(const kernels::table& kernel,
+                                       const std::vector<view<const word>>& moduli)
     : kernel_(&kernel),
-      words_(checked(m).begin(), m.end()),
-      digits_(digits_for(kernel, 64 * m.size)),
+      word_count_(checked(moduli[0]).size),
+      digits_(digits_for(kernel, 64 * word_count_)),
       lanes_(block_size()),
       inverse_(kernel.lanes),
+      half_radix_multiple_(block_size()),
       one_(block_size()),
       radix_squared_(block_size()),
-      radix_cubed_(block_size()),
       unit_(block_size()) {
-  const word inverse = extract_bits(secret_words{negative_inverse(m[0])}, 0, kernel.digit_bits);
-  for (word& lane : inverse_) lane = inverse;
-  set_all_lanes(lanes_.data(), m);
   const std::size_t bits = digits_ * kernel.digit_bits;
-  set_all_lanes(one_.data(), power_of_two(bits, m));
-  set_all_lanes(radix_squared_.data(), power_of_two(2 * bits, m));
-  set_all_lanes(unit_.data(), secret_words{1});
-  secret_words scratch(scratch_size());
-  multiply(radix_cubed_.data(), radix_squared_.data(), radix_squared_.data(), scratch.data());
-  reduce(radix_cubed_.data(), radix_cubed_.data());
+  for (std::size_t i = 0; i < moduli.size(); ++i) {
+    const view<const word> m = moduli[i];
+    words_.insert(words_.end(), m.begin(), m.end());
+    const word inverse = extract_bits(secret_words{negative_inverse(m[0])}, 0, kernel.digit_bits);
+    const secret_words one = power_of_two(bits, m), radix_squared = power_of_two(2 * bits, m);
+    const secret_words half_radix_multiple = multiple_below_power_of_two(bits - 1, m);
+    for (std::size_t lane = i; lane < kernel.lanes; lane += moduli.size()) {
+      inverse_[lane] = inverse;
+      set_lane(lanes_.data(), lane, m);
+      set_lane(half_radix_multiple_.data(), lane, half_radix_multiple);
+      set_lane(one_.data(), lane, one);
+      set_lane(radix_squared_.data(), lane, radix_squared);
+      set_lane(unit_.data(), lane, secret_words{1});
+    }
+  }
 }
 
 void montgomery_modulus::set_lane(word* block, std::size_t lane, view<const word> a) const {
@@ -67,7 +86,7 @@ void montgomery_modulus::set_all_lanes(word* block, view<const word> a) const {
 }
 
 kernels::modulus montgomery_modulus::lane_view() const {
-  return {lanes_.data(), inverse_.data(), digits_};
+  return {lanes_.data(), inverse_.data(), half_radix_multiple_.data(), digits_};
 }
 
 void montgomery_modulus::multiply(word* r, const word* a, const word* b, word* scratch) const {
@@ -89,16 +108,18 @@ void montgomery_modulus::reduce(word* r, const word* a) const {
   kernel_->reduce(r, a, &m);
 }
 
+void montgomery_modulus::add(word* r, const word* a, const word* b) const {
+  kernel_->add(r, a, b, digits_);
+}
+
 std::size_t window_count(std::size_t bits, std::size_t window_bits) {
   return std::max<std::size_t>(1, (bits + window_bits - 1) / window_bits);
 }
 
 void write_windows(word* out, std::size_t stride, view<const word> exponent, std::size_t count,
-                   std::size_t window_bits, window_order order) {
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t place = order == window_order::least_significant_first ? i : count - 1 - i;
-    out[place * stride] = extract_bits(exponent, i * window_bits, window_bits);
-  }
+                   std::size_t window_bits) {
+  for (std::size_t i = 0; i < count; ++i)
+    out[(count - 1 - i) * stride] = extract_bits(exponent, i * window_bits, window_bits);
 }
 
 }  // namespace veilsum::schemes

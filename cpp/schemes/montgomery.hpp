@@ -1,13 +1,15 @@
 // Moduli and numbers in a kernel's lane memory: sizes, constants, conversion from and to words.
 #pragma once
 
+#include <vector>
+
 #include "kernels/api.hpp"
 #include "schemes/integer.hpp"
 
 namespace veilsum::schemes {
 
-// A modulus (possibly secret), the same in every lane, with what its arithmetic needs.
-// A "block" is one number a lane: block_size() words.
+// Moduli (possibly secret) of the lanes, with what their arithmetic needs: one modulus for all lanes, or
+// two that take turns. A "block" is one number a lane: block_size() words.
 class montgomery_modulus {
  public:
   // The lanes' lazy carries are proven up to here (tests/cpp/test_checked_lanes.cpp): 16384 bits, the
@@ -16,17 +18,22 @@ class montgomery_modulus {
 
   // m: odd, above 1; throws std::invalid_argument where it has none or more than maximum_words words.
   montgomery_modulus(const kernels::table& kernel, view<const word> m);
+  // Lane l has moduli[l % moduli.size()], all of as many words.
+  montgomery_modulus(const kernels::table& kernel, const std::vector<view<const word>>& moduli);
 
   const kernels::table& kernel() const { return *kernel_; }
-  std::size_t word_count() const { return words_.size(); }
+  std::size_t word_count() const { return word_count_; }
   std::size_t digit_count() const { return digits_; }
   std::size_t block_size() const { return digits_ * kernel_->lanes; }
-  view<const word> value() const { return words_; }
+  view<const word> value(std::size_t lane = 0) const {
+    return view<const word>(words_).slice(lane % (words_.size() / word_count_) * word_count_,
+                                          word_count_);
+  }
 
-  // R mod m, R^2 mod m and R^3 mod m, each as a block with equal lanes.
+  // 1, R mod m and R^2 mod m, each as a block.
+  const word* unit() const { return unit_.data(); }
   const word* one() const { return one_.data(); }
   const word* radix_squared() const { return radix_squared_.data(); }
-  const word* radix_cubed() const { return radix_cubed_.data(); }
 
   // Sizes of scratch for the kernel's functions, in words.
   std::size_t scratch_size() const { return 2 * block_size(); }
@@ -45,24 +52,24 @@ class montgomery_modulus {
   void enter(word* r, const word* a, word* scratch) const;
   // r = a / R, canonical: leaves Montgomery form.
   void leave(word* r, const word* a, word* scratch) const;
+  // r = a mod m, canonical, for a < 2m.
   void reduce(word* r, const word* a) const;
+  // r = a + b, without reduction.
+  void add(word* r, const word* a, const word* b) const;
   kernels::modulus lane_view() const;
 
  private:
   const kernels::table* kernel_;
-  secret_words words_;
-  std::size_t digits_;
-  secret_words lanes_, inverse_, one_, radix_squared_, radix_cubed_, unit_;
+  secret_words words_;  // of every modulus, one after the other
+  std::size_t word_count_, digits_;
+  secret_words lanes_, inverse_, half_radix_multiple_, one_, radix_squared_, unit_;
 };
 
 // Fixed windows that cover `bits` bits, at least one.
 std::size_t window_count(std::size_t bits, std::size_t window_bits);
 
-enum class window_order { least_significant_first, most_significant_first };
-
-// The windows of one lane's exponent, `stride` words apart: the kernel's power takes the most
-// significant first; fixed_base takes the order of its table.
+// The windows of one lane's exponent, the most significant first, `stride` words apart.
 void write_windows(word* out, std::size_t stride, view<const word> exponent, std::size_t count,
-                   std::size_t window_bits, window_order order);
+                   std::size_t window_bits);
 
 }  // namespace veilsum::schemes

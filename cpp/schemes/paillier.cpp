@@ -8,11 +8,12 @@
 namespace veilsum::schemes {
 namespace {
 
-constexpr std::size_t encryption_window_bits = 5;
 constexpr std::size_t decryption_window_bits = 5;
-constexpr std::size_t scalar_window_bits = 4;
-// Blocks that share one pass over the table of h_s, which is larger than the nearest caches.
-constexpr std::size_t blocks_together = 8;
+// Bits of the weights in decryption's check: even a fault that is made to fit passes with probability
+// 2^-16 only.
+constexpr std::size_t check_bits = 16;
+// Blocks that share one pass over the tables of h_s.
+constexpr std::size_t together = kernels::maximum_blocks;
 
 secret_words squared(view<const word> a) {
   secret_words r(2 * a.size);
@@ -26,279 +27,129 @@ secret_words product(view<const word> a, view<const word> b) {
   return r;
 }
 
-// 1/a mod 2^(64 * size) for odd a, doubling the correct words by Newton's iteration.
-secret_words inverse_of_odd(view<const word> a) {
-  secret_words x(a.size, 0), ax(a.size), next(a.size);
-  x[0] = 0 - negative_inverse(a[0]);
-  for (std::size_t correct = 1; correct < a.size; correct *= 2) {
-    multiply_words(ax, a, x);
-    negate_words(ax, ~word{0});
-    add_words(ax, ax, words{2});
-    multiply_words(next, x, ax);
-    std::swap(x, next);
+secret_words difference(view<const word> a, view<const word> b) {
+  secret_words r(a.size);
+  subtract_words(r, a, b);
+  return r;
+}
+
+// a -= m wherever a >= m, for a < (times + 1) m.
+void reduce_words(view<word> a, view<const word> m, int times) {
+  secret_words reduced(a.size);
+  for (int i = 0; i < times; ++i) {
+    const word borrow = subtract_words(reduced, a, m);
+    select_words(a, common::mask_from_bit(borrow), a, reduced);
   }
-  return x;
+}
+
+// Encrypts plaintexts first .. first + blocks * lanes modulo the square of one modulus.
+void encrypt_blocks(word* r, const dual_modulus& modulus, const fixed_base& base,
+                    const message_encoder& encoder, const plaintexts& m, view<const word> exponents,
+                    std::size_t first, std::size_t blocks) {
+  const std::size_t lanes = modulus.lanes(), length = base.exponent_words();
+  const std::size_t count = std::min(blocks * lanes, m.count() - first);
+  secret_words logarithms(blocks * modulus.half_size()), message(modulus.half_size());
+  secret_words scratch(modulus.scratch_size());
+  base.power(r, logarithms.data(), exponents.slice(first * length, count * length), count, blocks);
+  for (std::size_t b = 0; b < blocks; ++b) {
+    word* logarithm = logarithms.data() + b * modulus.half_size();
+    encoder.write(message.data(), m, first + b * lanes);
+    modulus.half().add(logarithm, logarithm, message.data());
+    modulus.apply_logarithm(r + b * modulus.block_size(), logarithm, scratch.data());
+  }
 }
 
 }  // namespace
 
+// ---- Messages
+
+// The logarithm of 1 + m n = 1 + (m cofactor) modulus is c = -m cofactor R^2, and a part of m below R
+// times a factor divides by R.
+message_encoder::message_encoder(const dual_modulus& modulus, view<const word> n,
+                                 view<const word> cofactor)
+    : modulus_(&modulus), n_(n.begin(), n.end()) {
+  const montgomery_modulus& half = modulus.half();
+  const std::size_t size = half.word_count(), parts = (n.size + size - 1) / size;
+  secret_words block(half.block_size()), weight(half.block_size()), scratch(half.scratch_size());
+  for (std::size_t j = 0; j < parts; ++j) {
+    half.set_all_lanes(block.data(), cofactor);
+    half.set_all_lanes(weight.data(), power_of_two(64 * size * j, half.value()));
+    half.multiply(block.data(), block.data(), weight.data(), scratch.data());
+    for (int power = 0; power < 4; ++power) half.enter(block.data(), block.data(), scratch.data());
+    half.reduce(block.data(), block.data());
+    secret_words factor(size);
+    half.get_lane(factor, block.data(), 0);
+    half.set_all_lanes(block.data(), difference(half.value(), factor));
+    factors_.push_back(block);
+  }
+}
+
+void message_encoder::write(word* block, const plaintexts& m, std::size_t first) const {
+  const montgomery_modulus& half = modulus_->half();
+  secret_words stage(factors_.size() * half.block_size(), 0), scratch(half.scratch_size());
+  secret_words residue(n_.size()), complement(n_.size());
+  for (std::size_t l = 0; l < modulus_->lanes() && first + l < m.count(); ++l) {
+    const view<const word> row = m.row(first + l);
+    const word negative = common::mask_from_bit(row[row.size - 1] >> 63);
+    secret_words magnitude(row.begin(), row.end());
+    negate_words(magnitude, negative);
+    subtract_words(complement, n_, magnitude);
+    select_words(residue, negative, complement, magnitude);
+    modulus_->set_lane(stage.data(), factors_.size(), l, residue);
+  }
+  std::fill_n(block, half.block_size(), 0);
+  for (std::size_t j = 0; j < factors_.size(); ++j) {
+    word* part = stage.data() + j * half.block_size();
+    half.multiply(part, part, factors_[j].data(), scratch.data());
+    half.add(block, block, part);
+  }
+}
+
 // ---- Public key
 
 paillier_public_key::paillier_public_key(const kernels::table& kernel, view<const word> n,
-                                         view<const word> h_s, std::size_t exponent_bits)
-    : n_(n.begin(), n.end()),
-      n_squared_(kernel, squared(n)),
-      exponent_bits_(exponent_bits),
-      window_count_(window_count(exponent_bits, encryption_window_bits)) {
-  make_entries(h_s);
-}
-
-void paillier_public_key::make_entries(view<const word> h_s) {
-  const std::size_t entry_count = std::size_t{1} << encryption_window_bits;
-  const std::size_t digits = n_squared_.digit_count(), lanes = n_squared_.kernel().lanes;
-  secret_words scratch(n_squared_.scratch_size()), chain(n_squared_.block_size());
-  secret_words base(n_squared_.block_size()), entry(n_squared_.block_size());
-  entries_.assign(window_count_ * digits * entry_count, 0);
-  n_squared_.set_all_lanes(chain.data(), h_s);
-  n_squared_.enter(chain.data(), chain.data(), scratch.data());
-
-  for (std::size_t first = 0; first < window_count_; first += lanes) {
-    const std::size_t used = std::min(lanes, window_count_ - first);
-    // Lane l takes h_s^(2^(window_bits * (first + l))).
-    for (std::size_t l = 0; l < used; ++l) {
-      for (std::size_t d = 0; d < digits; ++d) base[d * lanes + l] = chain[d * lanes];
-      for (std::size_t s = 0; s < encryption_window_bits; ++s)
-        n_squared_.multiply(chain.data(), chain.data(), chain.data(), scratch.data());
-    }
-    std::copy_n(n_squared_.one(), entry.size(), entry.begin());
-    for (std::size_t j = 0; j < entry_count; ++j) {
-      secret_words stored(entry.size());
-      n_squared_.reduce(stored.data(), entry.data());
-      if (first == 0) {
-        // One more factor R in the first window makes up for the one that the message's product divides by.
-        secret_words extra(entry.size());
-        n_squared_.enter(extra.data(), entry.data(), scratch.data());
-        n_squared_.reduce(extra.data(), extra.data());
-        for (std::size_t d = 0; d < digits; ++d) stored[d * lanes] = extra[d * lanes];
-      }
-      for (std::size_t l = 0; l < used; ++l)
-        for (std::size_t d = 0; d < digits; ++d)
-          entries_[((first + l) * digits + d) * entry_count + j] = stored[d * lanes + l];
-      n_squared_.multiply(entry.data(), entry.data(), base.data(), scratch.data());
-    }
-  }
-}
-
-void paillier_public_key::message_factor(view<word> r, view<const word> m) const {
-  const word negative = common::mask_from_bit(m[m.size - 1] >> 63);
-  secret_words magnitude(m.begin(), m.end()), complement(r.size);
-  negate_words(magnitude, negative);
-  multiply_words(r, magnitude, n_);
-  // 1 + |m| n, or n^2 + 1 - |m| n for a negative m.
-  subtract_words(complement, n_squared_.value(), r);
-  select_words(r, negative, complement, r);
-  add_words(r, r, words{1});
-}
-
-void paillier_public_key::message_block(word* block, const plaintexts& m, std::size_t first) const {
-  const std::size_t lanes = n_squared_.kernel().lanes;
-  secret_words factor(n_squared_.word_count());
-  for (std::size_t l = 0; l < lanes; ++l) {
-    if (first + l < m.count()) {
-      message_factor(factor, m.words.slice((first + l) * m.limbs, m.limbs));
-      n_squared_.set_lane(block, l, factor);
-    } else {
-      n_squared_.set_lane(block, l, words{1});
-    }
-  }
-}
+                                         const randomness_constants& base)
+    : modulus_(kernel, n), base_(modulus_, base), encoder_(modulus_, n, words{1}) {}
 
 cipher_vector paillier_public_key::encrypt(const plaintexts& m, view<const word> exponents,
                                            std::size_t threads) const {
-  cipher_vector result(n_squared_, m.count());
-  const std::size_t lanes = result.lanes(), size = n_squared_.block_size();
-  const kernels::modulus modulus = n_squared_.lane_view();
-  parallel_for(result.blocks(), 1, threads, [&](std::size_t begin, std::size_t end) {
-    secret_words windows(blocks_together * window_count_ * lanes);
-    secret_words scratch(n_squared_.scratch_size()), message(size);
-    for (std::size_t group = begin; group < end; group += blocks_together) {
-      const std::size_t blocks = std::min(blocks_together, end - group);
-      std::fill(windows.begin(), windows.end(), 0);
-      for (std::size_t b = 0; b < blocks; ++b)
-        for (std::size_t l = 0; l < lanes && (group + b) * lanes + l < m.count(); ++l) {
-          secret_words exponent(exponent_words());
-          const view<const word> given =
-              exponents.from(((group + b) * lanes + l) * exponent_words()).first(exponent_words());
-          std::copy(given.begin(), given.end(), exponent.begin());
-          if (exponent_bits_ % 64 != 0) exponent.back() &= (word{1} << (exponent_bits_ % 64)) - 1;
-          write_windows(windows.data() + b * window_count_ * lanes + l, lanes, exponent,
-                        window_count_, encryption_window_bits,
-                        window_order::least_significant_first);
-        }
-      n_squared_.kernel().fixed_base(result.block(group), entries_.data(), windows.data(),
-                                     window_count_, encryption_window_bits, blocks, &modulus,
-                                     scratch.data());
-      for (std::size_t b = 0; b < blocks; ++b) {
-        message_block(message.data(), m, (group + b) * lanes);
-        n_squared_.multiply(result.block(group + b), result.block(group + b), message.data(),
-                            scratch.data());
-      }
-    }
+  cipher_vector result(modulus_, m.count());
+  const fixed_base& tables = base_.tables();
+  parallel_for(result.blocks(), together, threads, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t b = begin; b < end; b += together)
+      encrypt_blocks(result.block(b), modulus_, tables, encoder_, m, exponents, b * result.lanes(),
+                     std::min(together, end - b));
   });
   return result;
 }
 
 cipher_vector paillier_public_key::encode(const plaintexts& m, std::size_t threads) const {
-  cipher_vector result(n_squared_, m.count());
-  parallel_for(result.blocks(), 1, threads, [&](std::size_t begin, std::size_t end) {
-    secret_words scratch(n_squared_.scratch_size());
-    for (std::size_t b = begin; b < end; ++b) {
-      message_block(result.block(b), m, b * result.lanes());
-      n_squared_.enter(result.block(b), result.block(b), scratch.data());
-    }
-  });
-  return result;
-}
-
-// ---- Ciphertexts
-
-cipher_vector::cipher_vector(const montgomery_modulus& n_squared, std::size_t count)
-    : m_(&n_squared), count_(count) {
-  data_.resize(blocks() * n_squared.block_size());
-  for (std::size_t b = 0; b < blocks(); ++b)
-    std::copy_n(n_squared.one(), n_squared.block_size(), block(b));
-}
-
-cipher_vector cipher_vector::multiply(const cipher_vector& other, std::size_t threads) const {
-  cipher_vector result(*m_, count_);
-  parallel_for(blocks(), 64, threads, [&](std::size_t begin, std::size_t end) {
-    secret_words scratch(m_->scratch_size());
-    for (std::size_t b = begin; b < end; ++b)
-      m_->multiply(result.block(b), block(b), other.block(b), scratch.data());
-  });
-  return result;
-}
-
-cipher_vector cipher_vector::power(view<const word> exponents, std::size_t limbs, std::size_t bits,
-                                   std::size_t threads) const {
-  cipher_vector result(*m_, count_);
-  const std::size_t count = window_count(bits, scalar_window_bits);
-  const kernels::modulus modulus = m_->lane_view();
-  parallel_for(blocks(), 1, threads, [&](std::size_t begin, std::size_t end) {
-    secret_words scratch(m_->power_scratch_size(scalar_window_bits));
-    secret_words windows(count * lanes());
-    for (std::size_t b = begin; b < end; ++b) {
-      std::fill(windows.begin(), windows.end(), 0);
-      for (std::size_t l = 0; l < lanes() && b * lanes() + l < count_; ++l)
-        write_windows(windows.data() + l, lanes(),
-                      exponents.slice((b * lanes() + l) * limbs, limbs), count, scalar_window_bits,
-                      window_order::most_significant_first);
-      m_->kernel().power(result.block(b), block(b), m_->one(), windows.data(), count,
-                         scalar_window_bits, &modulus, scratch.data());
-    }
-  });
-  return result;
-}
-
-cipher_vector cipher_vector::select(view<const word> masks, const cipher_vector& chosen) const {
-  cipher_vector result(*m_, count_);
-  const std::size_t size = m_->block_size();
-  for (std::size_t b = 0; b < blocks(); ++b)
-    for (std::size_t i = 0; i < size; ++i) {
-      const std::size_t element = b * lanes() + i % lanes();
-      const word mask = element < count_ ? masks[element] : 0;
-      result.block(b)[i] = common::select(mask, chosen.block(b)[i], block(b)[i]);
-    }
-  return result;
-}
-
-void cipher_vector::set(std::size_t to, const cipher_vector& source, std::size_t from) {
-  const word* x = source.block(from / lanes()) + from % lanes();
-  word* y = block(to / lanes()) + to % lanes();
-  for (std::size_t d = 0; d < m_->block_size(); d += lanes()) y[d] = x[d];
-}
-
-cipher_vector cipher_vector::gather(view<const std::int64_t> indices) const {
-  cipher_vector result(*m_, indices.size);
-  for (std::size_t i = 0; i < indices.size; ++i)
-    result.set(i, *this, static_cast<std::size_t>(indices[i]));
-  return result;
-}
-
-cipher_vector cipher_vector::append(const cipher_vector& other) const {
-  cipher_vector result(*m_, count_ + other.count_);
-  for (std::size_t i = 0; i < count_; ++i) result.set(i, *this, i);
-  for (std::size_t i = 0; i < other.count_; ++i) result.set(count_ + i, other, i);
-  return result;
-}
-
-words cipher_vector::lane_products() const {
-  secret_words all(m_->one(), m_->one() + m_->block_size()), scratch(m_->scratch_size());
-  for (std::size_t b = 0; b < blocks(); ++b)
-    m_->multiply(all.data(), all.data(), block(b), scratch.data());
-  m_->leave(all.data(), all.data(), scratch.data());
-  words rows(lanes() * m_->word_count());
-  for (std::size_t l = 0; l < lanes(); ++l)
-    m_->get_lane(view<word>(rows).slice(l * m_->word_count(), m_->word_count()), all.data(), l);
-  return rows;
-}
-
-cipher_vector cipher_vector::invert(view<const word> lane_inverses) const {
-  // before.block(b): the product of the blocks before b; inverse: of all blocks up to and with b.
-  cipher_vector before(*m_, count_), result(*m_, count_);
-  secret_words running(m_->one(), m_->one() + m_->block_size()), scratch(m_->scratch_size());
-  secret_words inverse(m_->block_size());
-  for (std::size_t b = 0; b < blocks(); ++b) {
-    std::copy(running.begin(), running.end(), before.block(b));
-    m_->multiply(running.data(), running.data(), block(b), scratch.data());
-  }
-  for (std::size_t l = 0; l < lanes(); ++l)
-    m_->set_lane(inverse.data(), l, lane_inverses.slice(l * m_->word_count(), m_->word_count()));
-  m_->enter(inverse.data(), inverse.data(), scratch.data());
-  for (std::size_t b = blocks(); b-- > 0;) {
-    m_->multiply(result.block(b), inverse.data(), before.block(b), scratch.data());
-    m_->multiply(inverse.data(), inverse.data(), block(b), scratch.data());
-  }
-  return result;
-}
-
-void cipher_vector::to_words(view<word> rows, std::size_t threads) const {
-  const std::size_t width = m_->word_count();
-  parallel_for(blocks(), 16, threads, [&](std::size_t begin, std::size_t end) {
-    secret_words x(m_->block_size()), scratch(m_->scratch_size());
-    for (std::size_t b = begin; b < end; ++b) {
-      m_->leave(x.data(), block(b), scratch.data());
-      for (std::size_t l = 0; l < lanes() && b * lanes() + l < count_; ++l)
-        m_->get_lane(rows.from((b * lanes() + l) * width).first(width), x.data(), l);
-    }
-  });
-}
-
-bool cipher_vector::in_range_vartime(const montgomery_modulus& n_squared, view<const word> rows) {
-  const std::size_t width = n_squared.word_count();
-  for (std::size_t i = 0; i < rows.size; i += width) {
-    const view<const word> row = rows.slice(i, width);
-    if (bit_length_vartime(row) == 0 || less_mask(row, n_squared.value()) == 0) return false;
-  }
-  return true;
-}
-
-cipher_vector cipher_vector::from_words(const montgomery_modulus& n_squared, view<const word> rows,
-                                        std::size_t threads) {
-  const std::size_t width = n_squared.word_count();
-  cipher_vector result(n_squared, rows.size / width);
+  cipher_vector result(modulus_, m.count());
   parallel_for(result.blocks(), 16, threads, [&](std::size_t begin, std::size_t end) {
-    secret_words scratch(n_squared.scratch_size());
+    secret_words scratch(modulus_.scratch_size()), message(modulus_.half_size());
     for (std::size_t b = begin; b < end; ++b) {
-      word* x = result.block(b);
-      for (std::size_t l = 0; l < result.lanes(); ++l) {
-        const std::size_t i = b * result.lanes() + l;
-        if (i < result.size())
-          n_squared.set_lane(x, l, rows.slice(i * width, width));
-        else
-          n_squared.set_lane(x, l, words{1});
-      }
-      n_squared.enter(x, x, scratch.data());
+      encoder_.write(message.data(), m, b * result.lanes());
+      modulus_.apply_logarithm(result.block(b), message.data(), scratch.data());
+    }
+  });
+  return result;
+}
+
+cipher_vector paillier_public_key::residues(view<const word> roots, std::size_t threads) const {
+  const std::size_t size = n().size, lanes = modulus_.lanes();
+  cipher_vector result(modulus_, roots.size / size);
+  const std::size_t count = window_count(64 * size, decryption_window_bits);
+  words windows(count * lanes);
+  for (std::size_t l = 0; l < lanes; ++l)
+    write_windows(windows.data() + l, lanes, n(), count, decryption_window_bits);
+  parallel_for(result.blocks(), 1, threads, [&](std::size_t begin, std::size_t end) {
+    secret_words stage(modulus_.half_size()), base(modulus_.block_size());
+    secret_words scratch(modulus_.power_scratch_size(decryption_window_bits));
+    for (std::size_t b = begin; b < end; ++b) {
+      for (std::size_t l = 0; l < lanes && b * lanes + l < result.size(); ++l)
+        modulus_.set_lane(stage.data(), 1, l, roots.slice((b * lanes + l) * size, size));
+      modulus_.enter(base.data(), stage.data(), 1, scratch.data());
+      modulus_.power(result.block(b), base.data(), windows, decryption_window_bits, scratch.data());
     }
   });
   return result;
@@ -306,88 +157,233 @@ cipher_vector cipher_vector::from_words(const montgomery_modulus& n_squared, vie
 
 // ---- Private key
 
-paillier_private_key::half::half(const kernels::table& kernel, view<const word> prime,
-                                 view<const word> h)
-    : prime_(prime.begin(), prime.end()),
-      inverse_(inverse_of_odd(prime)),
-      squared_(kernel, squared(prime)),
-      modulus_(kernels::portable, prime),
-      h_block_(modulus_.block_size()) {
-  secret_words scratch(modulus_.scratch_size()), exponent(prime.size);
-  modulus_.set_all_lanes(h_block_.data(), h);
-  modulus_.enter(h_block_.data(), h_block_.data(), scratch.data());
-  subtract_words(exponent, prime, words{1});
-  const std::size_t count = window_count(64 * prime.size, decryption_window_bits);
-  windows_.resize(count * kernel.lanes);
-  for (std::size_t l = 0; l < kernel.lanes; ++l)
-    write_windows(windows_.data() + l, kernel.lanes, exponent, count, decryption_window_bits,
-                  window_order::most_significant_first);
+paillier_private_key::turns::turns(const kernels::table& kernel,
+                                   const std::vector<prime_constants>& primes)
+    : modulus(kernel,
+              [&] {
+                std::vector<view<const word>> moduli;
+                for (const prime_constants& prime : primes) moduli.push_back(prime.prime);
+                return moduli;
+              }()),
+      minus_h(modulus.half_size()),
+      blinding(modulus.block_size()) {
+  const std::size_t size = modulus.half().word_count(), lanes = kernel.lanes;
+  const std::size_t count = window_count(64 * size, decryption_window_bits);
+  secret_words prime_windows(count * lanes), stage(modulus.half_size());
+  secret_words scratch(modulus.power_scratch_size(decryption_window_bits));
+  windows.resize(count * lanes);
+  for (std::size_t l = 0; l < lanes; ++l) {
+    const prime_constants& c = primes[l % primes.size()];
+    h.insert(h.end(), c.h.begin(), c.h.end());
+    modulus.half().set_lane(minus_h.data(), l, difference(c.prime, c.h));
+    write_windows(windows.data() + l, lanes, difference(c.prime, words{1}), count,
+                  decryption_window_bits);
+    write_windows(prime_windows.data() + l, lanes, c.prime, count, decryption_window_bits);
+    modulus.set_lane(stage.data(), 1, l, c.blinding.slice(l * size, size));
+  }
+  secret_words root(modulus.block_size());
+  modulus.enter(root.data(), stage.data(), 1, scratch.data());
+  modulus.power(blinding.data(), root.data(), prime_windows, decryption_window_bits,
+                scratch.data());
 }
 
-void paillier_private_key::half::decrypt(word* rows, const word* ciphertexts,
-                                         const montgomery_modulus& n_squared) const {
-  const std::size_t lanes = squared_.kernel().lanes, size = squared_.block_size();
-  secret_words low(size, 0), high(size, 0), x(size), x_words(squared_.word_count());
-  secret_words scratch(squared_.power_scratch_size(decryption_window_bits));
-  secret_words small_scratch(modulus_.scratch_size());
-  // c = low + high R, so c R = low R^2 / R + high R^3 / R.
-  std::copy_n(ciphertexts, size, low.begin());
-  std::copy_n(ciphertexts + size, std::min(size, n_squared.block_size() - size), high.begin());
-  squared_.enter(low.data(), low.data(), scratch.data());
-  squared_.multiply(high.data(), high.data(), squared_.radix_cubed(), scratch.data());
-  squared_.kernel().add(low.data(), low.data(), high.data(), squared_.digit_count());
-  const kernels::modulus m = squared_.lane_view();
-  squared_.kernel().power(x.data(), low.data(), squared_.one(), windows_.data(),
-                          windows_.size() / lanes, decryption_window_bits, &m, scratch.data());
-  squared_.leave(x.data(), x.data(), scratch.data());
-  for (std::size_t l = 0; l < lanes; ++l) {
-    squared_.get_lane(x_words, x.data(), l);
-    finish(view<word>(rows + l * prime_.size(), prime_.size()), x_words, small_scratch.data());
+paillier_private_key::half::half(const kernels::table& kernel, const prime_constants& prime,
+                                 view<const word> other)
+    : modulus(kernel, prime.prime),
+      base(modulus, prime.base),
+      encoder(modulus, product(prime.prime, other), other) {}
+
+paillier_private_key::paillier_private_key(const kernels::table& kernel, const prime_constants& p,
+                                           const prime_constants& q, view<const word> q_inverse,
+                                           view<const word> inverse_square)
+    : p_(p.prime.begin(), p.prime.end()),
+      q_(q.prime.begin(), q.prime.end()),
+      n_(product(p.prime, q.prime)),
+      half_n_(n_.size()),
+      p_squared_(squared(p.prime)),
+      p_half_(kernel, p, q.prime),
+      q_half_(kernel, q, p.prime),
+      combine_p_(kernels::portable, p.prime),
+      check_n_(kernels::portable, n_),
+      q_inverse_block_(combine_p_.block_size()),
+      minus_q_inverse_block_(combine_p_.block_size()),
+      inverse_square_(q_half_.modulus.block_size()),
+      minus_inverse_square_(q_half_.modulus.block_size()) {
+  for (std::size_t i = 0; i < n_.size(); ++i)
+    half_n_[i] = n_[i] >> 1 | (i + 1 < n_.size() ? n_[i + 1] << 63 : 0);
+  if (kernel.lanes > 1) {
+    turns_.push_back(std::make_unique<turns>(kernel, std::vector<prime_constants>{p, q}));
+  } else {
+    turns_.push_back(std::make_unique<turns>(kernel, std::vector<prime_constants>{p}));
+    turns_.push_back(std::make_unique<turns>(kernel, std::vector<prime_constants>{q}));
+  }
+  secret_words scratch(combine_p_.scratch_size());
+  const auto enter_p = [&](secret_words& block, view<const word> x) {
+    combine_p_.set_all_lanes(block.data(), x);
+    combine_p_.enter(block.data(), block.data(), scratch.data());
+    combine_p_.reduce(block.data(), block.data());
+  };
+  enter_p(q_inverse_block_, q_inverse);
+  enter_p(minus_q_inverse_block_, difference(p.prime, q_inverse));
+  const dual_modulus& q_modulus = q_half_.modulus;
+  secret_words stage(q_modulus.block_size()), dual_scratch(q_modulus.scratch_size());
+  const auto enter_q = [&](secret_words& block, view<const word> x) {
+    for (std::size_t l = 0; l < kernel.lanes; ++l) q_modulus.set_lane(stage.data(), 2, l, x);
+    q_modulus.enter(block.data(), stage.data(), 2, dual_scratch.data());
+  };
+  enter_q(inverse_square_, inverse_square);
+  enter_q(minus_inverse_square_, difference(q_modulus.squared(), inverse_square));
+}
+
+void paillier_private_key::join_block(word* stage, const dual_modulus& n, view<const word> c_p,
+                                      word* c_q, std::size_t count, word* scratch) const {
+  const dual_modulus& modulus = q_half_.modulus;
+  const std::size_t width = modulus.word_count();
+  secret_words q_stage(modulus.block_size(), 0), other(modulus.block_size());
+  secret_words t(width + 1), term(width), c(2 * width);
+  for (std::size_t l = 0; l < count; ++l)
+    modulus.set_lane(q_stage.data(), 2, l, c_p.slice(l * width, width));
+  modulus.enter(other.data(), q_stage.data(), 2, scratch);
+  modulus.multiply(other.data(), other.data(), minus_inverse_square_.data(), scratch);
+  modulus.leave(other.data(), other.data(), scratch);
+  modulus.multiply(c_q, c_q, inverse_square_.data(), scratch);
+  modulus.leave(c_q, c_q, scratch);
+  for (std::size_t l = 0; l < count; ++l) {
+    modulus.get_lane(view<word>(t).first(width), c_q, l);
+    modulus.get_lane(term, other.data(), l);
+    t[width] = 0;
+    add_words(t, t, term);
+    reduce_words(t, modulus.squared(), 1);
+    multiply_words(c, view<const word>(t).first(width), p_squared_);
+    add_words(c, c, c_p.slice(l * width, width));
+    n.set_lane(stage, 2, l, view<const word>(c).first(n.word_count()));
   }
 }
 
-void paillier_private_key::half::finish(view<word> r, view<const word> x, word* scratch) const {
-  // L(x) = (x - 1) / prime is exact, so that its low words say all: (x - 1) * prime^-1 mod 2^(64 size).
-  secret_words numerator(x.size), quotient(r.size), block(modulus_.block_size());
-  subtract_words(numerator, x, words{1});
-  multiply_words(quotient, numerator, inverse_);
-  modulus_.set_lane(block.data(), 0, quotient);
-  modulus_.multiply(block.data(), block.data(), h_block_.data(), scratch);
-  modulus_.reduce(block.data(), block.data());
-  modulus_.get_lane(r, block.data(), 0);
+cipher_vector paillier_private_key::encrypt(const paillier_public_key& pub, const plaintexts& m,
+                                            view<const word> exponents, std::size_t threads) const {
+  const dual_modulus& n = pub.modulus();
+  const dual_modulus &p = p_half_.modulus, &q = q_half_.modulus;
+  cipher_vector result(n, m.count());
+  const std::size_t lanes = n.lanes(), width = p.word_count();
+  const fixed_base &p_tables = p_half_.base.tables(), &q_tables = q_half_.base.tables();
+  parallel_for(result.blocks(), together, threads, [&](std::size_t begin, std::size_t end) {
+    secret_words c_p(together * p.block_size()), c_q(together * q.block_size());
+    secret_words stage(n.block_size()), scratch(n.scratch_size()), rows(lanes * width);
+    for (std::size_t group = begin; group < end; group += together) {
+      const std::size_t blocks = std::min(together, end - group);
+      encrypt_blocks(c_p.data(), p, p_tables, p_half_.encoder, m, exponents, group * lanes, blocks);
+      encrypt_blocks(c_q.data(), q, q_tables, q_half_.encoder, m, exponents, group * lanes, blocks);
+      for (std::size_t b = 0; b < blocks; ++b) {
+        const std::size_t count = std::min(lanes, m.count() - (group + b) * lanes);
+        word* left = c_p.data() + b * p.block_size();
+        p.leave(left, left, scratch.data());
+        for (std::size_t l = 0; l < count; ++l)
+          p.get_lane(view<word>(rows).slice(l * width, width), left, l);
+        join_block(stage.data(), n, rows, c_q.data() + b * q.block_size(), count, scratch.data());
+        n.enter(result.block(group + b), stage.data(), 2, scratch.data());
+      }
+    }
+  });
+  return result;
 }
 
-paillier_private_key::paillier_private_key(const kernels::table& kernel, view<const word> p,
-                                           view<const word> q, view<const word> h_p,
-                                           view<const word> h_q, view<const word> q_inverse)
-    : p_(kernel, p, h_p),
-      q_(kernel, q, h_q),
-      n_(product(p, q)),
-      half_n_(n_.size()),
-      q_inverse_block_(p_.modulus_.block_size()) {
-  for (std::size_t i = 0; i < n_.size(); ++i)
-    half_n_[i] = n_[i] >> 1 | (i + 1 < n_.size() ? n_[i + 1] << 63 : 0);
-  secret_words scratch(p_.modulus_.scratch_size());
-  p_.modulus_.set_all_lanes(q_inverse_block_.data(), q_inverse);
-  p_.modulus_.enter(q_inverse_block_.data(), q_inverse_block_.data(), scratch.data());
+// L(x) h for x = c^(prime - 1): with x = a - (b / R) prime, a is 1 or 1 + prime, and so L(x) is
+// -b / R, and one more in the second case.
+void paillier_private_key::open_block(word* rows, turns& t, const cipher_vector& ciphertexts,
+                                      view<const word> cipher_words, std::size_t first) const {
+  const dual_modulus& modulus = t.modulus;
+  const montgomery_modulus& prime = modulus.half();
+  const std::size_t size = prime.word_count(), lanes = modulus.lanes();
+  const std::size_t width = ciphertexts.modulus().word_count(), units = 2 * ciphertexts.size();
+  secret_words stage(4 * prime.block_size(), 0), x(modulus.block_size()), y(modulus.block_size());
+  secret_words scratch(modulus.power_scratch_size(decryption_window_bits));
+  secret_words a(size + 1), opened(size + 1);
+  for (std::size_t l = 0; l < lanes && first + l < units; ++l)
+    modulus.set_lane(stage.data(), 4, l, cipher_words.slice((first + l) / 2 * width, width));
+  modulus.enter(x.data(), stage.data(), 4, scratch.data());
+  {
+    const std::lock_guard<std::mutex> lock(t.guard);
+    modulus.multiply(x.data(), x.data(), t.blinding.data(), scratch.data());
+    modulus.square(t.blinding.data(), t.blinding.data(), scratch.data());
+  }
+  modulus.power(y.data(), x.data(), t.windows, decryption_window_bits, scratch.data());
+  modulus.strip(y.data(), y.data(), scratch.data());
+  word* b = y.data() + prime.block_size();
+  prime.multiply(b, b, t.minus_h.data(), scratch.data());
+  for (std::size_t l = 0; l < lanes && first + l < units; ++l) {
+    prime.get_lane(a, y.data(), l);
+    prime.get_lane(opened, b, l);
+    word other = a[0] ^ 1;
+    for (std::size_t i = 1; i < a.size(); ++i) other |= a[i];
+    secret_words one_more(t.h.begin() + static_cast<std::ptrdiff_t>(l * size),
+                          t.h.begin() + static_cast<std::ptrdiff_t>((l + 1) * size));
+    const word mask = common::mask_from_bit(common::is_nonzero(other));
+    for (word& w : one_more) w &= mask;
+    add_words(opened, opened, one_more);
+    reduce_words(opened, prime.value(l), 2);
+    std::copy_n(opened.begin(), size, rows + (first + l) * size);
+  }
 }
 
-word paillier_private_key::combine(view<word> row, view<const word> limit, view<const word> m_p,
-                                   view<const word> m_q, word* scratch) const {
-  const std::size_t size = m_p.size;
-  secret_words difference(size + 1), block(p_.modulus_.block_size()), t(size);
-  secret_words m(n_.size()), magnitude(n_.size()), bound(n_.size(), 0);
-  // m_p - m_q + 2 p is positive, because primes of equal length are less than a factor 2 apart.
-  add_words(difference, p_.prime_, p_.prime_);
-  add_words(difference, difference, m_p);
-  subtract_words(difference, difference, m_q);
-  p_.modulus_.set_lane(block.data(), 0, difference);
-  p_.modulus_.multiply(block.data(), block.data(), q_inverse_block_.data(), scratch);
-  p_.modulus_.reduce(block.data(), block.data());
-  p_.modulus_.get_lane(t, block.data(), 0);
-  multiply_words(m, t, q_.prime_);
+// Plaintexts modulo the primes: row u is that of unit u.
+secret_words paillier_private_key::open_units(const cipher_vector& ciphertexts,
+                                              std::size_t threads) const {
+  const std::size_t lanes = ciphertexts.lanes(), units = 2 * ciphertexts.size();
+  secret_words cipher_words(ciphertexts.size() * ciphertexts.modulus().word_count());
+  secret_words rows(units * p_.size());
+  ciphertexts.to_words(cipher_words, threads);
+  parallel_for((units + lanes - 1) / lanes, 1, threads, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t b = begin; b < end; ++b)
+      open_block(rows.data(), turns_of(b), ciphertexts, cipher_words, b * lanes);
+  });
+  return rows;
+}
+
+void paillier_private_key::combine(view<word> m, view<const word> m_p, view<const word> m_q) const {
+  secret_words x(combine_p_.block_size()), y(x), t(p_.size());
+  secret_words scratch(combine_p_.scratch_size());
+  combine_p_.set_lane(x.data(), 0, m_p);
+  combine_p_.multiply(x.data(), x.data(), q_inverse_block_.data(), scratch.data());
+  combine_p_.reduce(x.data(), x.data());
+  combine_p_.set_lane(y.data(), 0, m_q);
+  combine_p_.multiply(y.data(), y.data(), minus_q_inverse_block_.data(), scratch.data());
+  combine_p_.reduce(y.data(), y.data());
+  combine_p_.add(x.data(), x.data(), y.data());
+  combine_p_.reduce(x.data(), x.data());
+  combine_p_.get_lane(t, x.data(), 0);
+  multiply_words(m, t, q_);
   add_words(m, m, m_q);
+}
 
+word paillier_private_key::check_mask(view<const word> plaintexts, view<const word> check) const {
+  const std::size_t size = n_.size(), count = check.size - size;
+  secret_words x(check_n_.block_size()), weight(x), sum(x.size(), 0);
+  secret_words scratch(check_n_.scratch_size());
+  const auto weigh = [&](view<const word> m, view<const word> w) {
+    check_n_.set_lane(x.data(), 0, m);
+    check_n_.set_lane(weight.data(), 0, w);
+    check_n_.multiply(x.data(), x.data(), weight.data(), scratch.data());
+    check_n_.reduce(x.data(), x.data());
+  };
+  for (std::size_t i = 0; i <= count; ++i) {
+    if (i < count)
+      weigh(plaintexts.slice(i * size, size),
+            secret_words{extract_bits(check, 64 * i, check_bits)});
+    else
+      weigh(check.from(count), words{1});
+    check_n_.add(sum.data(), sum.data(), x.data());
+    check_n_.reduce(sum.data(), sum.data());
+  }
+  weigh(plaintexts.slice(count * size, size), words{1});
+  word different = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) different |= x[i] ^ sum[i];
+  return common::mask_from_bit(common::is_nonzero(different));
+}
+
+word paillier_private_key::write_signed(view<word> row, view<const word> limit,
+                                        view<const word> m) const {
+  secret_words magnitude(n_.size()), bound(n_.size(), 0);
   const word negative = less_mask(half_n_, m);
   subtract_words(magnitude, n_, m);
   select_words(magnitude, negative, magnitude, m);
@@ -398,28 +394,35 @@ word paillier_private_key::combine(view<word> row, view<const word> limit, view<
   return exceeds;
 }
 
-word paillier_private_key::decrypt(view<word> rows, std::size_t limbs, view<const word> limit,
-                                   const cipher_vector& ciphertexts, std::size_t threads) const {
-  const montgomery_modulus& n_squared = ciphertexts.modulus();
-  const std::size_t lanes = ciphertexts.lanes(), size = p_.prime_.size();
-  words exceeds(ciphertexts.blocks(), 0);
-  parallel_for(ciphertexts.blocks(), 1, threads, [&](std::size_t begin, std::size_t end) {
-    secret_words c(n_squared.block_size()), m_p(lanes * size), m_q(lanes * size);
-    secret_words scratch(n_squared.scratch_size());
-    for (std::size_t b = begin; b < end; ++b) {
-      n_squared.leave(c.data(), ciphertexts.block(b), scratch.data());
-      p_.decrypt(m_p.data(), c.data(), n_squared);
-      q_.decrypt(m_q.data(), c.data(), n_squared);
-      for (std::size_t l = 0; l < lanes && b * lanes + l < ciphertexts.size(); ++l)
-        exceeds[b] |= combine(rows.slice((b * lanes + l) * limbs, limbs), limit,
-                              view<const word>(m_p).slice(l * size, size),
-                              view<const word>(m_q).slice(l * size, size), scratch.data());
-    }
-  });
-  word any = 0;
-  for (word mask : exceeds) any |= mask;
-  for (word& value : rows) value &= ~any;
-  return any;
+decryption_status paillier_private_key::decrypt(view<word> rows, std::size_t limbs,
+                                                view<const word> limit,
+                                                const cipher_vector& ciphertexts,
+                                                const paillier_public_key& pub,
+                                                view<const word> check, std::size_t threads) const {
+  const std::size_t count = ciphertexts.size(), size = n_.size(), prime_size = p_.size();
+  if (count == 0) return decryption_status::good;
+  // The combination's own plaintext keeps wrong but linear constants from passing.
+  secret_words known(check.begin(), check.end());
+  known.back() &= ~word{0} >> 1;
+  const view<const word> own = view<const word>(known).from(count);
+  const cipher_vector combination =
+      ciphertexts
+          .weigh_vartime(1, {view<const word>(known).first(count), count, 1, 1, check_bits},
+                         threads)
+          .multiply(pub.encode({own, size}, 1), 1);
+  const secret_words opened = open_units(ciphertexts.append(combination), threads);
+  secret_words m((count + 1) * size);
+  const view<const word> units(opened);
+  for (std::size_t i = 0; i <= count; ++i)
+    combine(view<word>(m).slice(i * size, size), units.slice(2 * i * prime_size, prime_size),
+            units.slice((2 * i + 1) * prime_size, prime_size));
+  const word fault = check_mask(m, known);
+  word exceeds = 0;
+  for (std::size_t i = 0; i < count; ++i)
+    exceeds |= write_signed(rows.slice(i * limbs, limbs), limit,
+                            view<const word>(m).slice(i * size, size));
+  for (word& value : rows) value &= ~(fault | exceeds);
+  return static_cast<decryption_status>(common::select(fault, 2, exceeds & 1));
 }
 
 }  // namespace veilsum::schemes
