@@ -1,6 +1,10 @@
 // Paillier keys and ciphertext vectors: integers and plaintexts as uint64 words, little-endian.
+#include <pybind11/stl.h>
+
 #include <algorithm>
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "bindings/buffers.hpp"
@@ -198,10 +202,10 @@ ciphertexts weigh(const ciphertexts& c, std::size_t rows, const word_array& weig
 }
 
 std::unique_ptr<paillier_private_key> make_private_key(
-    const word_array& p, const word_array& q, const word_array& h_p, const word_array& h_q,
-    const word_array& q_inverse, const word_array& inverse_square, const word_array& blinding_p,
-    const word_array& blinding_q, const word_array& h_s_p, const word_array& h_s_q,
-    const word_array& h_inverse_p, const word_array& h_inverse_q, std::size_t exponent_bits) {
+    std::size_t exponent_bits, const word_array& p, const word_array& q, const word_array& h_p,
+    const word_array& h_q, const word_array& blinding_p, const word_array& blinding_q,
+    const word_array& h_s_p, const word_array& h_s_q, const word_array& h_inverse_p,
+    const word_array& h_inverse_q, const word_array& q_inverse, const word_array& inverse_square) {
   const kernels::table& kernel = *kernels::active().kernel;
   const auto first = odd_integer(p, "p"), second = odd_integer(q, "q");
   const std::size_t size = first.size;
@@ -237,8 +241,9 @@ ciphertexts encrypt_privately(const paillier_private_key& key, const public_key&
 }
 
 // The status, and the rows, which are zero unless it is "good".
-py::tuple decrypt(const paillier_private_key& key, const ciphertexts& c, const word_array& limit,
-                  const word_array& check, std::size_t threads) {
+std::pair<std::string, word_array> decrypt(const paillier_private_key& key, const ciphertexts& c,
+                                           const word_array& limit, const word_array& check,
+                                           std::size_t threads) {
   require_pair(key, *c.key);
   require_dimensions(limit, 1, "limit");
   require(limit.size() >= 1, "limit must have at least one word");
@@ -254,7 +259,7 @@ py::tuple decrypt(const paillier_private_key& key, const ciphertexts& c, const w
     status = key.decrypt(r, limbs, l, c.vector, *c.key, random, threads);
   }
   constexpr const char* names[] = {"good", "beyond limit", "fault"};
-  return py::make_tuple(names[static_cast<std::size_t>(status)], rows);
+  return {names[static_cast<std::size_t>(status)], rows};
 }
 
 }  // namespace
@@ -283,12 +288,12 @@ void bind_paillier(py::module_& module) {
       .def("residues", &residues, py::arg("roots").noconvert(), threads)
       .def("from_words", &from_words, py::arg("rows").noconvert(), threads);
   py::class_<paillier_private_key>(module, "PaillierPrivateKey")
-      .def(py::init(&make_private_key), py::arg("p").noconvert(), py::arg("q").noconvert(),
-           py::arg("h_p").noconvert(), py::arg("h_q").noconvert(), py::arg("q_inverse").noconvert(),
-           py::arg("inverse_square").noconvert(), py::arg("blinding_p").noconvert(),
-           py::arg("blinding_q").noconvert(), py::arg("h_s_p").noconvert(),
-           py::arg("h_s_q").noconvert(), py::arg("h_inverse_p").noconvert(),
-           py::arg("h_inverse_q").noconvert(), py::arg("exponent_bits"))
+      .def(py::init(&make_private_key), py::arg("exponent_bits"), py::arg("p").noconvert(),
+           py::arg("q").noconvert(), py::arg("h_p").noconvert(), py::arg("h_q").noconvert(),
+           py::arg("blinding_p").noconvert(), py::arg("blinding_q").noconvert(),
+           py::arg("h_s_p").noconvert(), py::arg("h_s_q").noconvert(),
+           py::arg("h_inverse_p").noconvert(), py::arg("h_inverse_q").noconvert(),
+           py::arg("q_inverse").noconvert(), py::arg("inverse_square").noconvert())
       .def("check_words", &paillier_private_key::check_words, py::arg("count"))
       .def("encrypt", &encrypt_privately, py::arg("public_key"), py::arg("plaintexts").noconvert(),
            py::arg("exponents").noconvert(), threads)

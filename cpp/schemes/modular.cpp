@@ -16,8 +16,7 @@ class shared_exponent {
   shared_exponent(const kernels::table& kernel, view<const word> exponent)
       : count_(window_count(64 * exponent.size, window_bits)), windows_(count_ * kernel.lanes) {
     for (std::size_t l = 0; l < kernel.lanes; ++l)
-      write_windows(windows_.data() + l, kernel.lanes, exponent, count_, window_bits,
-                    window_order::most_significant_first);
+      write_windows(windows_.data() + l, kernel.lanes, exponent, count_, window_bits);
   }
 
   // x = x^exponent, out of Montgomery form; scratch: m.power_scratch_size(window_bits) words.

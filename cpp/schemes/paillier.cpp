@@ -358,7 +358,7 @@ void paillier_private_key::combine(view<word> m, view<const word> m_p, view<cons
 
 word paillier_private_key::check_mask(view<const word> plaintexts, view<const word> check) const {
   const std::size_t size = n_.size(), count = check.size - size;
-  secret_words x(check_n_.block_size()), weight(x), sum(x.size(), 0);
+  secret_words x(check_n_.block_size()), weight(x.size()), sum(x.size(), 0);
   secret_words scratch(check_n_.scratch_size());
   const auto weigh = [&](view<const word> m, view<const word> w) {
     check_n_.set_lane(x.data(), 0, m);
@@ -401,15 +401,16 @@ decryption_status paillier_private_key::decrypt(view<word> rows, std::size_t lim
                                                 view<const word> check, std::size_t threads) const {
   const std::size_t count = ciphertexts.size(), size = n_.size(), prime_size = p_.size();
   if (count == 0) return decryption_status::good;
-  // The combination's own plaintext keeps wrong but linear constants from passing.
+  // The combination's own plaintext, not negative, keeps wrong but linear constants from passing.
   secret_words known(check.begin(), check.end());
-  known.back() &= ~word{0} >> 1;
-  const view<const word> own = view<const word>(known).from(count);
+  std::fill(known.begin() + static_cast<std::ptrdiff_t>(count + pub.n().size), known.end(), 0);
+  known[count + pub.n().size - 1] &= ~word{0} >> 1;
+  const view<const word> own = view<const word>(known).slice(count, pub.n().size);
   const cipher_vector combination =
       ciphertexts
           .weigh_vartime(1, {view<const word>(known).first(count), count, 1, 1, check_bits},
                          threads)
-          .multiply(pub.encode({own, size}, 1), 1);
+          .multiply(pub.encode({own, own.size}, 1), 1);
   const secret_words opened = open_units(ciphertexts.append(combination), threads);
   secret_words m((count + 1) * size);
   const view<const word> units(opened);

@@ -53,13 +53,23 @@ class CipherVector:
         self, masks: numpy.typing.NDArray[numpy.uint64], chosen: CipherVector
     ) -> CipherVector: ...
     def to_words(self, threads: int) -> numpy.typing.NDArray[numpy.uint64]: ...
+    def weigh(
+        self,
+        rows: int,
+        weights: numpy.typing.NDArray[numpy.uint64],
+        columns: int,
+        bits: int,
+        threads: int,
+    ) -> CipherVector: ...
 
 class PaillierPublicKey:
     def __init__(
         self,
         n: numpy.typing.NDArray[numpy.uint64],
         h_s: numpy.typing.NDArray[numpy.uint64],
+        h_inverse: numpy.typing.NDArray[numpy.uint64],
         exponent_bits: int,
+        kernel: str = "",
     ) -> None: ...
     def encode(
         self, plaintexts: numpy.typing.NDArray[numpy.uint64], threads: int
@@ -73,21 +83,42 @@ class PaillierPublicKey:
     def from_words(
         self, rows: numpy.typing.NDArray[numpy.uint64], threads: int
     ) -> CipherVector: ...
+    def residues(self, roots: numpy.typing.NDArray[numpy.uint64], threads: int) -> CipherVector: ...
     @property
     def exponent_words(self) -> int: ...
 
 class PaillierPrivateKey:
     def __init__(
         self,
+        exponent_bits: int,
         p: numpy.typing.NDArray[numpy.uint64],
         q: numpy.typing.NDArray[numpy.uint64],
         h_p: numpy.typing.NDArray[numpy.uint64],
         h_q: numpy.typing.NDArray[numpy.uint64],
+        blinding_p: numpy.typing.NDArray[numpy.uint64],
+        blinding_q: numpy.typing.NDArray[numpy.uint64],
+        h_s_p: numpy.typing.NDArray[numpy.uint64],
+        h_s_q: numpy.typing.NDArray[numpy.uint64],
+        h_inverse_p: numpy.typing.NDArray[numpy.uint64],
+        h_inverse_q: numpy.typing.NDArray[numpy.uint64],
         q_inverse: numpy.typing.NDArray[numpy.uint64],
+        inverse_square: numpy.typing.NDArray[numpy.uint64],
     ) -> None: ...
+    def check_words(self, count: int) -> int: ...
     def decrypt(
-        self, ciphertexts: CipherVector, limit: numpy.typing.NDArray[numpy.uint64], threads: int
-    ) -> typing.Any: ...
+        self,
+        ciphertexts: CipherVector,
+        limit: numpy.typing.NDArray[numpy.uint64],
+        check: numpy.typing.NDArray[numpy.uint64],
+        threads: int,
+    ) -> tuple[str, numpy.typing.NDArray[numpy.uint64]]: ...
+    def encrypt(
+        self,
+        public_key: PaillierPublicKey,
+        plaintexts: numpy.typing.NDArray[numpy.uint64],
+        exponents: numpy.typing.NDArray[numpy.uint64],
+        threads: int,
+    ) -> CipherVector: ...
 
 def centred_residue(
     a: numpy.typing.NDArray[numpy.uint64], modulus: numpy.typing.NDArray[numpy.uint64]

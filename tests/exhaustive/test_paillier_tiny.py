@@ -12,6 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from veilsum import _core
+from veilsum.errors import BudgetExceeded
+from veilsum.paillier.compiled import decrypt_rows, private_core, public_core
 
 P, Q = 7, 11
 N = P * Q
@@ -26,15 +28,13 @@ BASES = sorted({-x * x % N for x in UNITS if math.gcd(x**4 - 1, N) == 1})
 
 
 def public_key(h: int, exponent_bits: int) -> _core.PaillierPublicKey:
-    h_s = pow(h, N, SQUARE)
-    return _core.PaillierPublicKey(
-        np.array([N], np.uint64), np.array([h_s, 0], np.uint64), exponent_bits
-    )
+    return public_core(N, h, exponent_bits=exponent_bits)
 
 
-def private_key(p: int = P, q: int = Q) -> _core.PaillierPrivateKey:
-    parts = (p, q, pow(-q, -1, p), pow(-p, -1, q), pow(q, -1, p))
-    return _core.PaillierPrivateKey(*(np.array([part], np.uint64) for part in parts))
+def private_key(
+    p: int = P, q: int = Q, *, h: int = BASES[0], exponent_bits: int = HALF_LENGTH
+) -> _core.PaillierPrivateKey:
+    return private_core(p, q, h, exponent_bits=exponent_bits)
 
 
 def rows(numbers: list[int]) -> NDArray[np.uint64]:
@@ -54,7 +54,8 @@ def read(numbers: list[int]) -> _core.CipherVector:
 
 
 def decrypt(vector: _core.CipherVector, key: _core.PaillierPrivateKey | None = None) -> list[int]:
-    decrypted = (key or private_key()).decrypt(vector, np.array([LIMIT], np.uint64), ALL_CORES)
+    limit = np.array([LIMIT], np.uint64)
+    decrypted = decrypt_rows(key or private_key(), vector, limit, ALL_CORES)
     signed: list[int] = decrypted[:, 0].view(np.int64).tolist()
     return signed
 
@@ -98,6 +99,11 @@ def test_every_message_and_exponent_encrypts_as_python_integers_do(
     expected = [(1 + m * N) * powers[r] % SQUARE for m, r in zip(messages, exponents, strict=True)]
     assert integers(got) == expected
     assert decrypt(got) == messages
+
+    by_primes = private_key(h=h, exponent_bits=exponent_bits).encrypt(
+        public_key(h, exponent_bits), rows(messages), rows(exponents), ALL_CORES
+    )
+    assert integers(by_primes) == expected
 
 
 def test_exponents_of_full_length_reach_every_randomness_of_the_group() -> None:
@@ -177,12 +183,14 @@ def test_every_ciphertext_has_its_inverse() -> None:
 
 @pytest.mark.parametrize("limit", range(LIMIT + 1))
 def test_every_limit_tells_the_messages_beyond_it(limit: int) -> None:
-    key = public_key(BASES[0], HALF_LENGTH)
+    public = public_key(BASES[0], HALF_LENGTH)
     stated = np.array([limit], np.uint64)
     inside = [m for m in MESSAGES if abs(m) <= limit]
-    c = encrypt(key, inside, [m % 16 for m in inside])
-    decrypted = private_key().decrypt(c, stated, ALL_CORES)
+    c = encrypt(public, inside, [m % 16 for m in inside])
+    key = private_key()
+    decrypted = decrypt_rows(key, c, stated, ALL_CORES)
     assert decrypted[:, 0].view(np.int64).tolist() == inside
     for beyond in (m for m in MESSAGES if abs(m) > limit):
-        c = encrypt(key, [*inside, beyond], [m % 16 for m in [*inside, beyond]])
-        assert private_key().decrypt(c, stated, ALL_CORES) is None
+        c = encrypt(public, [*inside, beyond], [m % 16 for m in [*inside, beyond]])
+        with pytest.raises(BudgetExceeded):
+            decrypt_rows(key, c, stated, ALL_CORES)

@@ -360,32 +360,88 @@ class TestCore:
     def test_limits_of_other_shapes(
         self, private_key: PrivateKey, vector: _core.CipherVector
     ) -> None:
+        key, check = (
+            private_key._core_key,
+            np.zeros(private_key._core_key.check_words(3), np.uint64),
+        )
         with pytest.raises(ValueError, match="limit must have at least one word"):
-            private_key._core_key.decrypt(vector, np.zeros(0, np.uint64), 1)
+            key.decrypt(vector, np.zeros(0, np.uint64), check, 1)
         with pytest.raises(ValueError, match="limit must have 1 dimensions"):
-            private_key._core_key.decrypt(vector, np.zeros((1, 1), np.uint64), 1)
+            key.decrypt(vector, np.zeros((1, 1), np.uint64), check, 1)
+        with pytest.raises(ValueError, match="check must have 1 dimensions"):
+            key.decrypt(vector, np.ones(1, np.uint64), check.reshape(1, -1), 1)
+        with pytest.raises(ValueError, match="check must have check_words"):
+            key.decrypt(vector, np.ones(1, np.uint64), check[1:].copy(), 1)
 
     def test_a_vector_under_another_key_is_not_decrypted(self, private_key: PrivateKey) -> None:
         other = paillier.keygen(128, insecure=True)[0].encrypt([1]).vector
+        check = np.zeros(private_key._core_key.check_words(1), np.uint64)
         with pytest.raises(ValueError, match="the ciphertexts are under another key"):
-            private_key._core_key.decrypt(other, np.ones(1, np.uint64), 1)
+            private_key._core_key.decrypt(other, np.ones(1, np.uint64), check, 1)
+
+    def test_rows_are_not_encrypted_under_another_key(self, private_key: PrivateKey) -> None:
+        other = paillier.keygen(128, insecure=True)[0]._core
+        row = np.ones((1, 1), np.uint64)
+        with pytest.raises(ValueError, match="the ciphertexts are under another key"):
+            private_key._core_key.encrypt(other, row, row, 1)
+
+    def test_weights_of_other_shapes(self, vector: _core.CipherVector) -> None:
+        ones = np.ones((3, 1), np.uint64)
+        with pytest.raises(ValueError, match="weights must have 2 dimensions"):
+            vector.weigh(1, ones[:, 0].copy(), 1, 1, 1)
+        with pytest.raises(ValueError, match="weights must fill their columns"):
+            vector.weigh(1, ones, 2, 1, 1)
+        with pytest.raises(ValueError, match="weights must fill their columns"):
+            vector.weigh(1, ones, 0, 1, 1)
+        with pytest.raises(ValueError, match="rows times the rows of weights must be the size"):
+            vector.weigh(2, ones, 1, 1, 1)
+        for bits in (0, 65):
+            with pytest.raises(ValueError, match="weights must have that many bits"):
+                vector.weigh(1, ones, 1, bits, 1)
+
+    def test_roots_of_other_shapes(self, pub: _core.PaillierPublicKey) -> None:
+        with pytest.raises(ValueError, match="roots must be as long as n"):
+            pub.residues(np.ones((1, 100), np.uint64), 1)
 
     def test_keys_of_other_shapes(self) -> None:
-        odd, even = np.array([77], np.uint64), np.array([76], np.uint64)
+        odd, even, two = (np.array(x, np.uint64) for x in ([77], [76], [1, 0]))
         with pytest.raises(ValueError, match="n must be odd"):
-            _core.PaillierPublicKey(even, np.ones(2, np.uint64), 4)
-        with pytest.raises(ValueError, match="h_s must have twice as many words as n"):
-            _core.PaillierPublicKey(odd, np.ones(1, np.uint64), 4)
+            _core.PaillierPublicKey(even, two, odd, 4)
+        with pytest.raises(ValueError, match="h_s must have twice as many words as its modulus"):
+            _core.PaillierPublicKey(odd, odd, odd, 4)
+        with pytest.raises(ValueError, match="h_inverse must have as many words as its modulus"):
+            _core.PaillierPublicKey(odd, two, two, 4)
         with pytest.raises(ValueError, match=r"h_s must be below n\^2"):
-            _core.PaillierPublicKey(odd, np.array([77 * 77, 0], np.uint64), 4)
+            _core.PaillierPublicKey(odd, np.array([77 * 77, 0], np.uint64), odd, 4)
         with pytest.raises(ValueError, match="exponent_bits must be positive"):
-            _core.PaillierPublicKey(odd, np.ones(2, np.uint64), 0)
-        with pytest.raises(ValueError, match="p must be odd"):
-            _core.PaillierPrivateKey(even, odd, odd, odd, odd)
-        with pytest.raises(ValueError, match="q must be odd"):
-            _core.PaillierPrivateKey(odd, even, odd, odd, odd)
-        with pytest.raises(ValueError, match="all integers must have p's words"):
-            _core.PaillierPrivateKey(odd, odd, odd, odd, np.ones(2, np.uint64))
+            _core.PaillierPublicKey(odd, two, odd, 0)
+        with pytest.raises(ValueError, match="no kernel named abacus runs on this machine"):
+            _core.PaillierPublicKey(odd, two, odd, 4, kernel="abacus")
+
+    def test_private_keys_of_other_shapes(self) -> None:
+        odd, even, two = (np.array(x, np.uint64) for x in ([77], [76], [1, 0]))
+        units = np.ones((_core.kernel_info()["lanes"], 1), np.uint64)
+
+        def make(**changes: NDArray[np.uint64]) -> _core.PaillierPrivateKey:
+            ones = dict.fromkeys(("p", "q", "h_p", "h_q", "h_inverse_p", "h_inverse_q"), odd)
+            squares = dict.fromkeys(("h_s_p", "h_s_q", "inverse_square"), two)
+            blinding = dict.fromkeys(("blinding_p", "blinding_q"), units)
+            parts = ones | squares | blinding | {"q_inverse": odd} | changes
+            return _core.PaillierPrivateKey(exponent_bits=4, **parts)
+
+        for name in ("p", "q"):
+            with pytest.raises(ValueError, match=f"{name} must be odd"):
+                make(**{name: even})
+        for name in ("q", "h_p", "h_q", "q_inverse"):
+            with pytest.raises(ValueError, match="integers must have p's words"):
+                make(**{name: two})
+        with pytest.raises(ValueError, match="inverse_square must have twice p's words"):
+            make(inverse_square=odd)
+        for name in ("blinding_p", "blinding_q"):
+            with pytest.raises(ValueError, match=r"blinding must be \(lanes, p's words\)"):
+                make(**{name: np.ones((3, 1), np.uint64)})
+        with pytest.raises(ValueError, match="h_s must have twice"):
+            make(h_s_q=odd)
 
     def test_a_vector_outlives_its_key(self) -> None:
         pub, priv = paillier.keygen(256, insecure=True)

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import os
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -154,9 +155,24 @@ class TestRandomness:
 
     def test_randomness_comes_from_the_one_source(self, public: PublicKey) -> None:
         with randomness._test_source(lambda count: bytes([0x5A]) * count):
-            first, second = public.encrypt(7), public.encrypt(7)
-            r = public.random_unit()
-        assert first == second == public.encrypt(7, r)
+            c, r = PublicKey(public.n).encrypt(7), public.random_unit()
+        assert c == public.encrypt(7, r)
+
+    def test_randomness_is_used_once(self, public: PublicKey) -> None:
+        assert len({public.encrypt(0) for _ in range(40)}) == 40
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+    def test_a_forked_process_makes_its_own_randomness(self) -> None:
+        public = PublicKey(math.prod(random_primes(256)))
+        public.encrypt(0)
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.write(writing, public.encrypt(0).to_bytes(64, "big"))
+            os._exit(0)
+        theirs = int.from_bytes(os.read(reading, 64), "big")
+        os.waitpid(child, 0)
+        assert theirs not in {public.encrypt(0) for _ in range(20)}
 
     def test_secrets_are_raised_to_powers_in_constant_time_only(
         self, public: PublicKey, private: PrivateKey, monkeypatch: pytest.MonkeyPatch

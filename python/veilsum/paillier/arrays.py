@@ -185,29 +185,9 @@ class CipherArray:
         columns = math.prod(self.shape[a] for a in summed)
         rows = indices.transpose(*rest, *summed).reshape(math.prod(kept), columns)
         limit = self._require_limit(self.limit * max(rows.shape[1], 1))
-        return self._take(rows)._row_sums(limit).reshape(kept)
-
-    def _row_sums(self, limit: int) -> Self:
-        """Add up the second of two axes by a tree, every level in full lanes.
-
-        The caller has checked the limit of the sums.
-        """
-        rows, columns = self.shape
-        if columns == 0:
-            zeros = self._encode(np.zeros(rows, np.int64), limit=0)
-            return self._with(zeros.vector, shape=(rows,), limit=limit)
-        level = self
-        while level.shape[1] > 1:
-            half = level.shape[1] // 2
-            left, right = level[:, :half], level[:, half : 2 * half]
-            pairs = self._with(left.vector.multiply(right.vector, _ALL_CORES), shape=(rows, half))
-            level = pairs if level.shape[1] % 2 == 0 else pairs._beside(level[:, 2 * half :])
-        return self._with(level.vector, shape=(rows,), limit=limit)
-
-    def _beside(self, other: Self) -> Self:
-        """Join two arrays of as many rows, along the second axis."""
-        joined = self._with(self.vector.append(other.vector), shape=(self.size + other.size,))
-        return joined._take(np.hstack([self._indices(), self.size + other._indices()]))
+        ones = np.ones((columns, 1), np.uint64)
+        vector = self._take(rows).vector.weigh(len(rows), ones, 1, 1, _ALL_CORES)
+        return self._with(vector, shape=kept, limit=limit)
 
     # ---- Products
 
@@ -274,11 +254,20 @@ class CipherArray:
             self.limit * max((sum(abs(int(w)) for w in column) for column in weights.T), default=0)
         )
         scale = self._require_scale(self.scale * weight_scale)
-        joined = rows[:, :0]
-        for column in weights.T:
-            weighed = rows._with(rows._power(np.broadcast_to(column, rows.shape)))
-            joined = joined._beside(weighed._row_sums(limit).reshape(len(rows), 1))
-        return self._with(joined.vector, shape=shape, scale=scale, limit=limit)
+        vector = rows._weigh(np.maximum(weights, 0))
+        if (weights < 0).any():
+            # One inversion for all, however many weights are negative.
+            subtrahend = self._with(rows._weigh(np.maximum(-weights, 0)))
+            vector = vector.multiply(subtrahend._inverse(), _ALL_CORES)
+        return self._with(vector, shape=shape, scale=scale, limit=limit)
+
+    def _weigh(self, weights: NDArray[Any]) -> _core.CipherVector:
+        """Multiply a matrix of ciphertexts by one of non-negative integers."""
+        if weights.shape[1] == 0:
+            return self.vector.gather(np.zeros(0, np.int64))
+        bits = max(_largest(weights).bit_length(), 1)
+        rows = to_rows(weights, signed_limbs((1 << bits) - 1))
+        return self.vector.weigh(len(self), rows, weights.shape[1], bits, _ALL_CORES)
 
     def _power(self, weights: NDArray[Any]) -> _core.CipherVector:
         """Raise each ciphertext to its weight, in time that depends on the largest weight only."""
@@ -542,7 +531,7 @@ def _negated(plain: NDArray[Any]) -> NDArray[Any]:
 def _exact(plain: NDArray[Any], scale: int) -> NDArray[Any]:
     """Units of 1 / scale as Python integers."""
     if plain.dtype.kind != "f":
-        return np.asarray(plain.astype(object) * scale)
+        return np.asarray(plain.astype(object) * scale, object)
     bound = float(np.max(np.abs(plain), initial=0.0))
     if not np.isfinite(bound):
         raise BudgetExceeded("operand: it holds NaN or an infinity, expected finite numbers")

@@ -5,22 +5,29 @@ scheme 1 with the base ``g = 1 + n``, and section 7 for decryption by the Chines
 The ciphertext of m is ``(1 + m n) r**n mod n**2`` for a uniform unit r modulo n: no base has to
 travel with the key, and the only assumption is decisional composite residuosity.
 
-Exponentiations that see a secret run in time that depends on lengths alone, by GMP's
-``mpz_powm_sec``. What is around them, in GMP and in Python, does not promise that. Arrays are
-encrypted many times faster by `veilsum.paillier.PublicKey`.
+Exponentiations that see a secret run in the compiled core, in time that depends on lengths alone;
+what is around them, in GMP and in Python, does not promise that. The core raises several numbers at
+once for the price of one, so randomness for a few encryptions is made together and used once each,
+by the process that made it. Arrays are encrypted many times faster by
+`veilsum.paillier.PublicKey`.
 
 Everything takes Python integers, or what converts to them exactly (gmpy2's mpz, NumPy's integers),
 and returns Python integers.
 """
 
 import operator
+import os
+from collections.abc import Sequence
 from typing import Any, NoReturn, SupportsIndex
 
 import gmpy2
+import numpy as np
 from gmpy2 import mpz
 
-from veilsum import randomness
+from veilsum import _core, randomness
 from veilsum.errors import InvalidCiphertext, InvalidKey
+from veilsum.paillier.compiled import decrypt_rows, private_core, public_core
+from veilsum.paillier.limbs import from_signed_words, from_words, to_words, word_count
 
 __all__ = ["PrivateKey", "PublicKey", "random_primes"]
 
@@ -51,7 +58,7 @@ class PublicKey:
     2674
     """
 
-    __slots__ = ("_n", "_square")
+    __slots__ = ("_core_key", "_n", "_process", "_residues", "_square")
 
     def __init__(self, n: SupportsIndex) -> None:
         modulus = mpz(operator.index(n))
@@ -59,6 +66,15 @@ class PublicKey:
             raise InvalidKey("n: it is even or below 3; expected a product of two odd primes")
         self._n = modulus
         self._square = modulus * modulus
+        self._core_key: _core.PaillierPublicKey | None = None
+        self._residues: list[mpz] = []
+        self._process = os.getpid()
+
+    @property
+    def _core(self) -> _core.PaillierPublicKey:
+        if self._core_key is None:
+            self._core_key = public_core(int(self._n), 1, exponent_bits=1)
+        return self._core_key
 
     @property
     def n(self) -> int:
@@ -149,7 +165,26 @@ class PublicKey:
         return 1 + operator.index(m) % self._n * self._n
 
     def _fresh_residue(self) -> mpz:
-        return _secret_power(self._random_unit(), self._n, self._square)
+        if self._process != os.getpid():
+            # The process that this one was forked from may use what it made.
+            self._residues, self._process = [], os.getpid()
+        try:
+            return self._residues.pop()
+        except IndexError:
+            lanes = _core.kernel_info()["lanes"]
+            made = self._powers([self._random_unit() for _ in range(lanes)])
+            fresh = made.pop()
+            self._residues.extend(made)
+            return fresh
+
+    def _powers(self, roots: Sequence[mpz]) -> list[mpz]:
+        """Raise to the n-th power, in time that depends on lengths alone."""
+        words = word_count(int(self._n))
+        rows = np.stack([to_words(int(root), words) for root in roots])
+        try:
+            return [mpz(from_words(row)) for row in self._core.residues(rows, 1).to_words(1)]
+        finally:
+            randomness.wipe(rows)
 
     def _random_unit(self) -> mpz:
         while True:
@@ -162,7 +197,7 @@ class PublicKey:
     def _residue(self, r: mpz) -> mpz:
         if gmpy2.gcd(r, self._n) != 1:
             raise ValueError("r: it has a factor in common with n; leave it out to have one drawn")
-        return _secret_power(r, self._n, self._square)
+        return self._powers([r % self._n])[0]
 
     def _group_element(self, c: SupportsIndex) -> mpz:
         element = mpz(operator.index(c))
@@ -199,7 +234,7 @@ class PrivateKey:
         If they are equal, or one is even or not prime.
     """
 
-    __slots__ = ("_p", "_q", "_q_inverse", "public_key")
+    __slots__ = ("_core_key", "public_key")
 
     def __init__(self, p: SupportsIndex, q: SupportsIndex) -> None:
         first, second = mpz(operator.index(p)), mpz(operator.index(q))
@@ -209,9 +244,7 @@ class PrivateKey:
             if prime < 3 or not gmpy2.is_prime(prime, _PRIMALITY_ROUNDS):
                 raise InvalidKey("p, q: one is not an odd prime")
         self.public_key = PublicKey(first * second)
-        self._p = _Half(first, second)
-        self._q = _Half(second, first)
-        self._q_inverse = gmpy2.invert(second, first)
+        self._core_key = private_core(int(first), int(second), 1, exponent_bits=1)
 
     def decrypt(self, c: SupportsIndex) -> int:
         """Decrypt one ciphertext.
@@ -225,36 +258,28 @@ class PrivateKey:
         ------
         InvalidCiphertext
             If `c` is not between 0 and n**2 or not coprime to n.
+        FaultDetected
+            If the computation went wrong.
         """
-        element = self.public_key._group_element(c)
-        m_p, m_q = self._p.decrypt(element), self._q.decrypt(element)
-        p, q = self._p.prime, self._q.prime
-        return int(m_q + (m_p - m_q) * self._q_inverse % p * q)
+        public = self.public_key
+        element = public._group_element(c)
+        if gmpy2.gcd(element, public._n) != 1:
+            raise InvalidCiphertext("ciphertext: it is not coprime to n")
+        words = word_count(public.n)
+        row = to_words(int(element), 2 * words).reshape(1, -1)
+        # Two's complement has room for every plaintext in one word more.
+        limit = to_words(public.n, words + 1)
+        opened = decrypt_rows(self._core_key, public._core.from_words(row, 1), limit, 1)
+        try:
+            return from_signed_words(opened[0]) % public.n
+        finally:
+            randomness.wipe(opened)
 
     def __repr__(self) -> str:
         return f"PrivateKey(<redacted>, of {self.public_key!r})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a private key does not pickle; store its primes, and keep them secret")
-
-
-class _Half:
-    """Decryption modulo one of the primes."""
-
-    __slots__ = ("prime", "scale", "square")
-
-    def __init__(self, prime: mpz, other: mpz) -> None:
-        self.prime = prime
-        self.square = prime * prime
-        # L(g**(p-1) mod p**2) is -q modulo p, as g**(p-1) = 1 + (p-1) n = 1 - n modulo p**2.
-        self.scale = gmpy2.invert(-other, prime)
-
-    def decrypt(self, element: mpz) -> mpz:
-        residue = element % self.square
-        if residue % self.prime == 0:
-            raise InvalidCiphertext("ciphertext: it is not coprime to n")
-        power = _secret_power(residue, self.prime - 1, self.square)
-        return power // self.prime * self.scale % self.prime
 
 
 def random_primes(bits: SupportsIndex) -> tuple[int, int]:
@@ -297,8 +322,3 @@ def random_primes(bits: SupportsIndex) -> tuple[int, int]:
         lengths_hold = p.bit_length() == length - half and q.bit_length() == half
         if lengths_hold and p != q and gmpy2.gcd(p * q, (p - 1) * (q - 1)) == 1:
             return int(p), int(q)
-
-
-def _secret_power(base: mpz, exponent: mpz, modulus: mpz) -> mpz:
-    """Raise to a positive power modulo an odd number, in time that depends on lengths alone."""
-    return gmpy2.powmod_sec(base, exponent, modulus)

@@ -37,6 +37,7 @@ from veilsum.errors import (
     KeyMismatch,
 )
 from veilsum.paillier.arrays import CipherArray
+from veilsum.paillier.compiled import decrypt_rows, private_core, public_core
 from veilsum.paillier.limbs import (
     from_rows,
     signed_limbs,
@@ -269,14 +270,20 @@ class _Encryptor(ABC):
         return self._public._core.encode(rows, workers).multiply(zeros, workers)
 
     def _encrypt_afresh(self, rows: NDArray[np.uint64], workers: int) -> "_core.CipherVector":
-        core = self._public._core
-        exponents = randomness.random_bytes(8 * core.exponent_words * len(rows))
+        words = self._public._core.exponent_words
+        exponents = randomness.random_bytes(8 * words * len(rows))
         try:
-            return core.encrypt(
-                rows, exponents.view(np.uint64).reshape(len(rows), core.exponent_words), workers
+            return self._encrypt_with(
+                rows, exponents.view(np.uint64).reshape(len(rows), words), workers
             )
         finally:
             randomness.wipe(exponents)
+
+    @abstractmethod
+    def _encrypt_with(
+        self, rows: NDArray[np.uint64], exponents: NDArray[np.uint64], workers: int
+    ) -> "_core.CipherVector":
+        """Encrypt rows of words under these exponents of h_s, the key's fastest way."""
 
 
 class PublicKey(_Encryptor):
@@ -337,6 +344,11 @@ class PublicKey(_Encryptor):
     def _public(self) -> "PublicKey":
         return self
 
+    def _encrypt_with(
+        self, rows: NDArray[np.uint64], exponents: NDArray[np.uint64], workers: int
+    ) -> "_core.CipherVector":
+        return self._core.encrypt(rows, exponents, workers)
+
     def _require_capacity(self, limit: int) -> int:
         if limit > self.plaintext_limit:
             raise BudgetExceeded(
@@ -348,14 +360,9 @@ class PublicKey(_Encryptor):
     @property
     def _core(self) -> "_core.PaillierPublicKey":
         if self._core_key is None:
-            count = _word_count(self.n)
-            n_squared = gmpy2.mpz(self.n) ** 2
-            h_s = int(gmpy2.powmod(self.h, self.n, n_squared))
-            core = _core.PaillierPublicKey(
-                to_words(self.n, count), to_words(h_s, 2 * count), (self.bits + 1) // 2
-            )
-            _set(self, _core_key=core)
-            return core
+            core_key = public_core(self.n, self.h, exponent_bits=_exponent_bits(self.bits))
+            _set(self, _core_key=core_key)
+            return core_key
         return self._core_key
 
     def to_bytes(self) -> bytes:
@@ -433,7 +440,8 @@ class PrivateKey(_Encryptor):
     def _assemble(self, p: int, q: int, h: int, *, insecure: bool) -> None:
         """Become the key of primes that were checked, or made to pass the check."""
         public_key = PublicKey(p * q, h, insecure=insecure)
-        _set(self, public_key=public_key, _p=p, _q=q, _core_key=_core_private_key(p, q))
+        core_key = private_core(p, q, h, exponent_bits=_exponent_bits(public_key.bits))
+        _set(self, public_key=public_key, _p=p, _q=q, _core_key=core_key)
 
     @classmethod
     def _with_random_base(cls, p: int, q: int, *, insecure: bool) -> Self:
@@ -516,6 +524,8 @@ class PrivateKey(_Encryptor):
         BudgetExceeded
             If a plaintext is beyond the bound that the array states: it was not made by these
             operations, or was altered. Nothing of the array is returned.
+        FaultDetected
+            If the computation went wrong, by accident or by somebody's doing. Nothing is returned.
         OverflowError
             If the scale is not 1 and a result is beyond float64.
         """
@@ -541,15 +551,13 @@ class PrivateKey(_Encryptor):
         """Decrypt into rows of words, if all of them keep to the stated limit."""
         if ciphertexts.public_key != self.public_key:
             raise KeyMismatch("ciphertexts: they are under another key; use the key that made them")
-        rows: NDArray[np.uint64] | None = self._core_key.decrypt(
-            ciphertexts.vector, to_words(ciphertexts.limit, limbs), thread_count(threads)
-        )
-        if rows is None:
-            raise BudgetExceeded(
-                "ciphertexts: a plaintext is beyond the bound that the array states; "
-                "the array was altered, or encrypted with another encoding"
-            )
-        return rows
+        limit = to_words(ciphertexts.limit, limbs)
+        return decrypt_rows(self._core_key, ciphertexts.vector, limit, thread_count(threads))
+
+    def _encrypt_with(
+        self, rows: NDArray[np.uint64], exponents: NDArray[np.uint64], workers: int
+    ) -> _core.CipherVector:
+        return self._core_key.encrypt(self.public_key._core, rows, exponents, workers)
 
     def to_bytes(self, password: bytes | None = None) -> bytes:
         """Export the secret primes. Keep the bytes secret: Python cannot wipe them.
@@ -675,14 +683,9 @@ def _set(instance: object, **attributes: object) -> None:
         object.__setattr__(instance, name, value)
 
 
-def _core_private_key(p: int, q: int) -> _core.PaillierPrivateKey:
-    numbers = (p, q, gmpy2.invert(-q, p), gmpy2.invert(-p, q), gmpy2.invert(q, p))
-    rows = [to_words(int(number), _word_count(p)) for number in numbers]
-    try:
-        return _core.PaillierPrivateKey(*rows)
-    finally:
-        for row in rows:
-            randomness.wipe(row)
+def _exponent_bits(bits: int) -> int:
+    """Count the bits of the exponents of h_s: half of the modulus' (Goldreich and Rosen)."""
+    return (bits + 1) // 2
 
 
 def _restore_public_key(data: bytes, insecure: bool) -> PublicKey:
@@ -864,10 +867,6 @@ def _is_sealed(data: bytes) -> bool:
 
 def _password_cipher(password: bytes, salt: bytes, cost: int) -> AESGCM:
     return AESGCM(Scrypt(salt=salt, length=32, n=1 << cost, r=8, p=1).derive(password))
-
-
-def _word_count(integer: int) -> int:
-    return -(-integer.bit_length() // 64)
 
 
 def _magnitude(integer: int) -> bytes:

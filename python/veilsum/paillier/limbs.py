@@ -8,6 +8,11 @@ from numpy.typing import NDArray
 _SMALL = 1 << 63
 
 
+def word_count(integer: int) -> int:
+    """Count the words that hold a non-negative integer."""
+    return -(-integer.bit_length() // 64)
+
+
 def to_words(integer: int, count: int) -> NDArray[np.uint64]:
     """Write a non-negative integer as `count` words, little-endian."""
     return np.frombuffer(integer.to_bytes(8 * count, "little"), "<u8").astype(np.uint64)
@@ -16,6 +21,11 @@ def to_words(integer: int, count: int) -> NDArray[np.uint64]:
 def from_words(words: NDArray[np.uint64]) -> int:
     """Read what `to_words` wrote."""
     return int.from_bytes(np.ascontiguousarray(words, "<u8").tobytes(), "little")
+
+
+def from_signed_words(words: NDArray[np.uint64]) -> int:
+    """Read an integer in two's complement."""
+    return int.from_bytes(np.ascontiguousarray(words, "<u8").tobytes(), "little", signed=True)
 
 
 def signed_limbs(limit: int) -> int:
@@ -36,6 +46,4 @@ def from_rows(rows: NDArray[np.uint64], limit: int) -> NDArray[Any]:
     """Read rows in two's complement: int64 where `limit` is below 2**63, else Python integers."""
     if limit < _SMALL:
         return np.ascontiguousarray(rows[:, 0]).view(np.int64)
-    stored = np.ascontiguousarray(rows, "<u8")
-    integers = [int.from_bytes(row.tobytes(), "little", signed=True) for row in stored]
-    return np.array(integers, object)
+    return np.array([from_signed_words(row) for row in rows], object)

@@ -56,7 +56,6 @@ proof is u, z_m and z_x, each an integer.
 """
 
 import hashlib
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -75,9 +74,8 @@ from veilsum.paillier.keys import (
     PrivateKey,
     PublicKey,
     _default_encoding,
-    _word_count,
 )
-from veilsum.paillier.limbs import from_words, signed_limbs, to_rows, to_words
+from veilsum.paillier.limbs import from_words, signed_limbs, to_rows, to_words, word_count
 from veilsum.paillier.packing import PackedArray, Packing, _real_array
 from veilsum.threads import thread_count
 from veilsum.wire import Kind, Reader, Writer, length_prefixed
@@ -293,11 +291,11 @@ def _require_roots(name: str, roots: tuple[int, ...], number: int, n: int) -> No
 
 
 def _powers(modulus: int, bases: tuple[int, ...], exponent: int) -> tuple[int, ...]:
-    width = _word_count(modulus)
+    width = word_count(modulus)
     rows = _core.modular_powers(
         to_words(modulus, width),
         np.stack([to_words(base, width) for base in bases]),
-        to_words(exponent, _word_count(exponent)),
+        to_words(exponent, word_count(exponent)),
         _ALL_CORES,
     )
     return tuple(map(from_words, rows))
@@ -308,14 +306,14 @@ def _secret_powers(
 ) -> tuple[int, ...]:
     """Raise to one exponent modulo each prime, blinded by a multiple of the group's order."""
     p, q = primes
-    words = _word_count(p)
+    words = word_count(p)
     blinded = [
         exponent + randomness.random_bits(_BLINDING_BITS) * (prime - 1)
         for exponent, prime in zip(exponents, primes, strict=True)
     ]
     secrets = [to_words(number, words) for number in (p, q, int(gmpy2.invert(q, p)))]
     secrets += [to_words(exponent, words + 1) for exponent in blinded]
-    width = _word_count(p * q)
+    width = word_count(p * q)
     rows = np.stack([to_words(base, width) for base in bases])
     try:
         p_words, q_words, q_inverse, e_p, e_q = secrets
@@ -642,8 +640,8 @@ def _challenges(ciphertexts: _Ciphertexts, commitment: int, context: bytes) -> N
 
 def _weighted_product(vector: _core.CipherVector, weights: NDArray[np.uint64]) -> int:
     """Multiply powers of ciphertexts with public exponents."""
-    powers = vector.power(weights, _CHALLENGE_BITS, _ALL_CORES)
-    return math.prod(map(from_words, powers.lane_products()))
+    product = vector.weigh(1, weights, 1, _CHALLENGE_BITS, _ALL_CORES)
+    return from_words(product.to_words(_ALL_CORES)[0])
 
 
 def _mask_bits(key: PublicKey) -> int:
