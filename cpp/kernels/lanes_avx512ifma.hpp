@@ -101,12 +101,10 @@ struct avx512ifma_lane {
     return {_mm512_test_epi64_mask(x.value, _mm512_set1_epi64(1ll << 51))};
   }
 
-  VEILSUM_LANE selector select_index(digit index, std::size_t entry_count) {
-    selector wanted;
+  VEILSUM_LANE void select_index(selector& wanted, digit index, std::size_t entry_count) {
     wanted.index = index.value;
     const digit group = {_mm512_srli_epi64(index.value, 4)};
     for (std::size_t g = 0; 16 * g < entry_count; ++g) wanted.groups[g] = equals(group, g).value;
-    return wanted;
   }
   // Sixteen entries stand in two registers; a permutation picks each lane's without an address. Each
   // register that is loaded serves several blocks.

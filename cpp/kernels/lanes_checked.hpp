@@ -144,11 +144,7 @@ class checked_lane {
     m.secret = x.secret;
     return m;
   }
-  static selector select_index(digit index, std::size_t) {
-    selector wanted;
-    wanted.index = index;
-    return wanted;
-  }
+  static void select_index(selector& wanted, digit index, std::size_t) { wanted.index = index; }
   template <std::size_t Blocks>
   static void look_up(digit (&found)[Blocks][lookup_rows], const word* rows,
                       std::size_t entry_count, const selector* wanted) {

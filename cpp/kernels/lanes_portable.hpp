@@ -35,7 +35,7 @@ struct portable_lane {
   static constexpr std::size_t digit_bits = 64;
   static constexpr std::size_t tile = 2;
   static constexpr std::size_t fixed_base_bits = 6;
-  static constexpr std::size_t lookup_rows = 2;
+  static constexpr std::size_t lookup_rows = 4;
   static constexpr std::size_t lookup_blocks = 1;
   static constexpr std::size_t field_rows = 2;
   static constexpr std::size_t field_bits = 64;
@@ -115,23 +115,33 @@ struct portable_lane {
   }
   static mask has_top_bit(digit x) { return {common::mask_from_bit(x.value >> 63)}; }
 
-  static selector select_index(digit index, std::size_t entry_count) {
-    selector wanted;
-    for (std::size_t j = 0; j < entry_count; ++j) wanted.masks[j] = equals(index, j).value;
-    return wanted;
+  static void select_index(selector& wanted, digit index, std::size_t entry_count) {
+    const word hidden = common::barrier(index.value);
+    for (std::size_t j = 0; j < entry_count; ++j)
+      wanted.masks[j] = common::is_nonzero(hidden ^ j) - 1;
   }
+  // Two entries of a row at a time, in whatever vectors the compiler has; each mask that is loaded
+  // serves several rows.
   template <std::size_t Blocks>
   static void look_up(digit (&found)[Blocks][lookup_rows], const word* rows,
                       std::size_t entry_count, const selector* wanted) {
     static_assert(Blocks == 1);
-    word sum[lookup_rows] = {};
-    for (std::size_t j = 0; j < entry_count; ++j)
+    pair sum[lookup_rows] = {};
+    for (std::size_t j = 0; j < entry_count; j += 2) {
+      const pair mask = load_pair(wanted->masks + j);
       for (std::size_t i = 0; i < lookup_rows; ++i)
-        sum[i] |= rows[i * entry_count + j] & wanted->masks[j];
-    for (std::size_t i = 0; i < lookup_rows; ++i) found[0][i] = {sum[i]};
+        sum[i] |= load_pair(rows + i * entry_count + j) & mask;
+    }
+    for (std::size_t i = 0; i < lookup_rows; ++i) found[0][i] = {sum[i][0] | sum[i][1]};
   }
 
  private:
+  typedef word pair __attribute__((vector_size(2 * sizeof(word))));
+  static pair load_pair(const word* p) {
+    pair x;
+    __builtin_memcpy(&x, p, sizeof(x));
+    return x;
+  }
   static wide join(word low, word high) { return static_cast<wide>(high) << 64 | low; }
 };
 

@@ -143,8 +143,9 @@ void fixed_base_power(typename Lane::word* r, typename Lane::word* logarithms,
     }
     for (std::size_t t = 0; t < tables; ++t) {
       for (std::size_t b = 0; b < blocks; ++b)
-        selectors[b] = Lane::select_index(
-            Lane::load(windows + ((b * levels + level) * tables + t) * Lane::lanes), entry_count);
+        Lane::select_index(selectors[b],
+                           Lane::load(windows + ((b * levels + level) * tables + t) * Lane::lanes),
+                           entry_count);
       look_up<Lane>(integers[t % 2], logarithm, entries + t * 2 * m.count * entry_count,
                     entry_count, selectors, blocks, m.count);
       for (std::size_t b = 0; b < blocks; ++b) {

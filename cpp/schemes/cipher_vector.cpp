@@ -88,7 +88,7 @@ cipher_vector cipher_vector::weigh_vartime(std::size_t rows, const weight_matrix
   cipher_vector result(*m_, outputs);
   const std::size_t slices =
       std::max<std::size_t>((weights.inner + terms_together - 1) / terms_together,
-                            result.blocks() == 1 && threads != 1 ? 2 : 1);
+                            result.blocks() == 1 ? usable_threads(threads) : 1);
   std::vector<cipher_vector> partial(slices, result);
   parallel_for(slices * result.blocks(), 1, threads, [&](std::size_t begin, std::size_t end) {
     std::vector<std::size_t> row(lanes()), column(lanes());

@@ -94,14 +94,14 @@ void element_pool::multiply_lists(std::vector<index_list>& lists) {
     round.clear();
     std::size_t size = elements_.size();
     for (index_list& list : lists) {
-      index_list next;
-      for (std::size_t i = 0; i + 1 < list.size(); i += 2) {
-        const std::size_t a = list[i], b = list[i + 1];
-        next.push_back(a >= first_own ? a : b >= first_own ? b : size++);
-        round.push_back({next.back(), a, b});
+      const std::size_t pairs = list.size() / 2, odd = list.size() % 2;
+      for (std::size_t i = 0; i < pairs; ++i) {
+        const std::size_t a = list[2 * i], b = list[2 * i + 1];
+        list[i] = a >= first_own ? a : b >= first_own ? b : size++;
+        round.push_back({list[i], a, b});
       }
-      if (list.size() % 2 == 1) next.push_back(list.back());
-      list = std::move(next);
+      if (odd == 1) list[pairs] = list.back();
+      list.resize(pairs + odd);
     }
     reserve(size - elements_.size());
     for (std::size_t first = 0; first < round.size(); first += m_.lanes()) {

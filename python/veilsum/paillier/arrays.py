@@ -130,7 +130,9 @@ class CipherArray:
 
     def _take(self, indices: NDArray[np.int64]) -> Self:
         flat = np.ascontiguousarray(indices.reshape(-1))
-        return self._with(self.vector.gather(flat), shape=indices.shape)
+        unmoved = np.array_equal(flat, np.arange(self.size))
+        vector = self.vector if unmoved else self.vector.gather(flat)
+        return self._with(vector, shape=indices.shape)
 
     def _broadcast(self, shape: tuple[int, ...]) -> Self:
         if shape == self.shape:
