@@ -13,17 +13,11 @@ namespace {
 using schemes::montgomery_modulus;
 using schemes::secret_words;
 
-const kernels::table& kernel_named(const std::string& name) {
-  for (const kernels::table* kernel : kernels::available())
-    if (name == kernel->name) return *kernel;
-  throw py::value_error("no kernel named " + name + " runs on this machine");
-}
-
 // Integers modulo m in one kernel, every lane used: rows of words in, rows of words out.
 class modular_arithmetic {
  public:
   modular_arithmetic(const std::string& kernel, const word_array& modulus)
-      : m_(kernel_named(kernel), check(modulus)) {}
+      : m_(kernels::named(kernel), check(modulus)) {}
 
   word_array multiply(const word_array& a, const word_array& b) const {
     require_rows(a);

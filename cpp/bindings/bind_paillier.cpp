@@ -34,19 +34,6 @@ void require_same_key(const ciphertexts& a, const ciphertexts& b) {
 
 using public_key = std::shared_ptr<paillier_public_key>;
 
-common::view<const std::uint64_t> odd_integer(const word_array& a, const char* name) {
-  require_dimensions(a, 1, name);
-  require(a.size() > 0 && a.data()[0] % 2 == 1, std::string(name) + " must be odd");
-  return read(a);
-}
-
-const kernels::table& kernel_of(const std::string& name) {
-  if (name.empty()) return *kernels::active().kernel;
-  for (const kernels::table* kernel : kernels::available())
-    if (name == kernel->name) return *kernel;
-  throw py::value_error("no kernel named " + name + " runs on this machine");
-}
-
 // h_s modulo the square of a modulus of `size` words, and 1/h_s modulo that modulus.
 schemes::randomness_constants read_base(const word_array& h_s, const word_array& h_inverse,
                                         std::size_t exponent_bits, std::size_t size) {
@@ -65,7 +52,8 @@ public_key make_public_key(const word_array& n, const word_array& h_s, const wor
   schemes::secret_words n_squared(2 * modulus.size);
   schemes::multiply_words(n_squared, modulus, modulus);
   require(schemes::less_mask(base.h_s, n_squared) != 0, "h_s must be below n^2");
-  const kernels::table& kernel = kernel_of(kernel_name);
+  const kernels::table& kernel =
+      kernel_name.empty() ? *kernels::active().kernel : kernels::named(kernel_name);
   py::gil_scoped_release release;
   return std::make_shared<paillier_public_key>(kernel, modulus, base);
 }

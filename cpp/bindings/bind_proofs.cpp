@@ -8,12 +8,6 @@
 namespace veilsum::bindings {
 namespace {
 
-common::view<const std::uint64_t> odd_integer(const word_array& a, const char* name) {
-  require_dimensions(a, 1, name);
-  require(a.size() > 0 && a.data()[0] % 2 == 1, std::string(name) + " must be odd");
-  return read(a);
-}
-
 word_array copy(const word_array& a) {
   word_array result(std::vector<py::ssize_t>(a.shape(), a.shape() + a.ndim()));
   std::copy_n(a.data(), a.size(), result.mutable_data());

@@ -45,6 +45,13 @@ void require_dimensions(const py::array_t<T, py::array::c_style>& array, int dim
                                           std::to_string(array.ndim()));
 }
 
+// A modulus, as words.
+inline common::view<const std::uint64_t> odd_integer(const word_array& a, const char* name) {
+  require_dimensions(a, 1, name);
+  require(a.size() > 0 && a.data()[0] % 2 == 1, std::string(name) + " must be odd");
+  return read(a);
+}
+
 void bind_kernels(py::module_& module);
 void bind_field(py::module_& module);
 void bind_paillier(py::module_& module);

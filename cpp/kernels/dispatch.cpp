@@ -13,6 +13,12 @@ std::string names(const std::vector<const table*>& kernels) {
   return list;
 }
 
+const table* find(const std::string& name) {
+  for (const table* kernel : available())
+    if (name == kernel->name) return kernel;
+  return nullptr;
+}
+
 choice choose() {
   const std::vector<const table*> kernels = available();
   const char* forced = std::getenv("VEILSUM_KERNEL");
@@ -21,8 +27,7 @@ choice choose() {
     return {kernels.front(), vector ? "the processor and the operating system support AVX-512 IFMA"
                                     : "no AVX-512 IFMA here; the portable kernel runs everywhere"};
   }
-  for (const table* kernel : kernels)
-    if (std::string(kernel->name) == forced) return {kernel, "VEILSUM_KERNEL forces it"};
+  if (const table* kernel = find(forced)) return {kernel, "VEILSUM_KERNEL forces it"};
   throw std::invalid_argument("VEILSUM_KERNEL=" + std::string(forced) +
                               " is not a kernel that runs on this machine; available: " +
                               names(kernels) + "; unset it to let veilsum choose");
@@ -35,6 +40,12 @@ std::vector<const table*> available() {
   if (cpu_has_avx512ifma()) return {&avx512ifma, &portable};
 #endif
   return {&portable};
+}
+
+const table& named(const std::string& name) {
+  if (const table* kernel = find(name)) return *kernel;
+  throw std::invalid_argument("no kernel named " + name +
+                              " runs on this machine; available: " + names(available()));
 }
 
 const choice& active() {

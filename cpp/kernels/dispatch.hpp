@@ -20,4 +20,7 @@ std::vector<const table*> available();
 // Throws std::invalid_argument where that names none that can run here.
 const choice& active();
 
+// The kernel of that name; throws std::invalid_argument where it does not run on this machine.
+const table& named(const std::string& name);
+
 }  // namespace veilsum::kernels

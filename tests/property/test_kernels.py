@@ -99,3 +99,23 @@ def test_all_kernels_agree_bit_for_bit(modulus: tuple[int, int], data: Any) -> N
         power = arithmetic.power(a, exponents, 5)
         results.append(arithmetic.multiply(power, a).tobytes())
     assert len(set(results)) == 1
+
+
+@STEADY
+@given(data=st.data())
+def test_every_kernel_makes_the_same_ciphertexts(data: Any) -> None:
+    n, words = 0xF3A1C0DE1234569F * 0xD1B54A32D192ED83, 2
+    h_s, inverse = pow(9, n, n * n), pow(pow(9, n, n), -1, n)
+    base = rows([h_s], 2 * words)[0], rows([inverse], words)[0]
+    messages = data.draw(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=20))
+    exponents = data.draw(
+        st.lists(numbers(64), min_size=len(messages), max_size=len(messages)), label="exponents"
+    )
+    plaintexts = np.array(messages, np.int64).view(np.uint64).reshape(-1, 1)
+    expected = [
+        (1 + m * n) * pow(h_s, e, n * n) % (n * n) for m, e in zip(messages, exponents, strict=True)
+    ]
+    for kernel in KERNELS:
+        key = _core.PaillierPublicKey(rows([n], words)[0], *base, 64, kernel=kernel)
+        ciphertexts = key.encrypt(plaintexts, rows(exponents, 1), 1)
+        assert integers(ciphertexts.to_words(1)) == expected
