@@ -30,12 +30,13 @@ struct modulus {
 // Powers of one base for `tables` * `levels` windows, shared by all lanes: digit d of entry j of table t
 // stands at entries[(t * 2 * count + d) * 2^window_bits + j]. The first `count` digits are an integer
 // a < 2m, the others c < m, and the entry is a (1 - (c / R^2) m) modulo m^2: a logarithm modulo m, which
-// products of entries add up. `tables` is even.
+// products of entries add up. `tables` is even; with `spread` there is one block.
 struct fixed_base {
   const std::uint64_t* entries;
   std::size_t window_bits;
-  std::size_t tables;
+  std::size_t tables;  // that a lane goes through on each level
   std::size_t levels;
+  bool spread;  // lane l takes table t * lanes + l instead of t: its share of one number's power
 };
 
 struct prime {

@@ -74,8 +74,8 @@ struct instance {
   static void fixed_base_power_of(word* r, word* logarithms, const fixed_base* base,
                                   const word* windows, std::size_t blocks, const modulus* m,
                                   word* scratch) {
-    kernels::fixed_base_power<L>(r, logarithms, base->entries, base->window_bits, base->tables,
-                                 base->levels, windows, blocks, view<L>(m), scratch);
+    const comb<L> c{base->entries, base->window_bits, base->tables, base->levels, base->spread};
+    kernels::fixed_base_power<L>(r, logarithms, c, windows, blocks, view<L>(m), scratch);
   }
   static void fixed_base_power(word* r, word* logarithms, const fixed_base* base,
                                const word* windows, std::size_t blocks, const modulus* m,

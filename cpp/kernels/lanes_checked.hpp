@@ -4,7 +4,7 @@
 // The bounds are propagated from the bounds of the operands, never from their values, so that one run
 // proves for all inputs that no sum overflows 64 bits. A digit, column or mask converts to nothing: an
 // algorithm that compiles cannot branch on one or index by one, except through reveal(), which reports.
-// Faults are counted in checked_lane::faults, not thrown: the algorithms know no exceptions.
+// Faults are counted in checked_arithmetic::faults, not thrown: the algorithms know no exceptions.
 #pragma once
 
 #include <cstddef>
@@ -19,20 +19,20 @@ struct checked_faults {
   std::uint64_t largest_sum = 0;
 };
 
-class checked_lane {
+class checked_arithmetic {
   __extension__ typedef unsigned __int128 wide;
 
  public:
   static inline checked_faults faults;
 
   class digit {
-    friend class checked_lane;
+    friend class checked_arithmetic;
     std::uint64_t value = 0;
     std::uint64_t bound = 0;  // value <= bound for every input
     bool secret = false;
   };
   class mask {
-    friend class checked_lane;
+    friend class checked_arithmetic;
     bool value = false;
     bool secret = false;
   };
@@ -46,7 +46,6 @@ class checked_lane {
 
   static constexpr std::size_t lanes = 1;
   static constexpr std::size_t digit_bits = 52;
-  static constexpr std::size_t tile = 4;
   static constexpr std::size_t fixed_base_bits = 8;
   static constexpr std::size_t lookup_rows = 2;
   static constexpr std::size_t lookup_blocks = 4;
@@ -183,5 +182,13 @@ class checked_lane {
     return x;
   }
 };
+
+// Lanes that differ in their tile alone share their numbers and their faults.
+template <std::size_t Tile>
+class checked_lane_of : public checked_arithmetic {
+ public:
+  static constexpr std::size_t tile = Tile;
+};
+using checked_lane = checked_lane_of<4>;
 
 }  // namespace veilsum::kernels

@@ -122,13 +122,40 @@ VEILSUM_INLINE void look_up(typename Lane::word* integers, typename Lane::word* 
   }
 }
 
+// Looks up for one block, where lane l reads the l-th of as many tables as there are lanes.
+// found: 2 * count * lanes words.
+template <class Lane>
+VEILSUM_INLINE void look_up_spread(typename Lane::word* integers, typename Lane::word* logarithms,
+                                   const typename Lane::word* rows, std::size_t entry_count,
+                                   const typename Lane::selector* selector, std::size_t count,
+                                   typename Lane::word* found) {
+  const std::size_t size = count * Lane::lanes;
+  for (std::size_t l = 0; l < Lane::lanes; ++l) {
+    look_up<Lane>(found, found + size, rows + l * 2 * count * entry_count, entry_count, selector, 1,
+                  count);
+    for (std::size_t d = l; d < size; d += Lane::lanes) {
+      integers[d] = found[d];
+      logarithms[d] = found[size + d];
+    }
+  }
+}
+
+// kernels::fixed_base over a lane type.
+template <class Lane>
+struct comb {
+  const typename Lane::word* entries;
+  std::size_t window_bits, tables, levels;
+  bool spread;
+};
+
 template <class Lane>
 void fixed_base_power(typename Lane::word* r, typename Lane::word* logarithms,
-                      const typename Lane::word* entries, std::size_t window_bits,
-                      std::size_t tables, std::size_t levels, const typename Lane::word* windows,
+                      const comb<Lane>& base, const typename Lane::word* windows,
                       std::size_t blocks, const lane_modulus<Lane>& m,
                       typename Lane::word* scratch) {
-  const std::size_t size = m.count * Lane::lanes, entry_count = std::size_t{1} << window_bits;
+  const std::size_t size = m.count * Lane::lanes;
+  const std::size_t entry_count = std::size_t{1} << base.window_bits;
+  const std::size_t step = (base.spread ? Lane::lanes : 1) * 2 * m.count * entry_count;
   typename Lane::word* integers[2] = {scratch, scratch + blocks * size};
   typename Lane::word* logarithm = integers[1] + blocks * size;
   typename Lane::word* pair = logarithm + blocks * size;
@@ -136,18 +163,22 @@ void fixed_base_power(typename Lane::word* r, typename Lane::word* logarithms,
   typename Lane::selector selectors[maximum_blocks];
   for (std::size_t b = 0; b < blocks * size; b += Lane::lanes)
     Lane::store(logarithms + b, Lane::zero());
-  for (std::size_t level = 0; level < levels; ++level) {
+  for (std::size_t level = 0; level < base.levels; ++level) {
     for (std::size_t b = 0; level > 0 && b < blocks; ++b) {
       dual_square<Lane>(r + 2 * b * size, r + 2 * b * size, m, rest);
       add<Lane>(logarithms + b * size, logarithms + b * size, logarithms + b * size, m.count);
     }
-    for (std::size_t t = 0; t < tables; ++t) {
-      for (std::size_t b = 0; b < blocks; ++b)
-        Lane::select_index(selectors[b],
-                           Lane::load(windows + ((b * levels + level) * tables + t) * Lane::lanes),
-                           entry_count);
-      look_up<Lane>(integers[t % 2], logarithm, entries + t * 2 * m.count * entry_count,
-                    entry_count, selectors, blocks, m.count);
+    for (std::size_t t = 0; t < base.tables; ++t) {
+      for (std::size_t b = 0; b < blocks; ++b) {
+        const std::size_t window = (b * base.levels + level) * base.tables + t;
+        Lane::select_index(selectors[b], Lane::load(windows + window * Lane::lanes), entry_count);
+      }
+      if (base.spread)
+        look_up_spread<Lane>(integers[t % 2], logarithm, base.entries + t * step, entry_count,
+                             selectors, m.count, rest);
+      else
+        look_up<Lane>(integers[t % 2], logarithm, base.entries + t * step, entry_count, selectors,
+                      blocks, m.count);
       for (std::size_t b = 0; b < blocks; ++b) {
         add<Lane>(logarithms + b * size, logarithms + b * size, logarithm + b * size, m.count);
         if (t % 2 == 0) continue;

@@ -119,9 +119,8 @@ fixed_base::fixed_base(const dual_modulus& m, view<const word> base, view<const 
 }
 
 // Column t levels + (levels - 1 - level) of the comb is the window of table t at that level.
-void fixed_base::write_columns(word* windows, view<const word> exponent, std::size_t lane) const {
-  const std::size_t lanes = m_->lanes();
-  secret_words columns(columns_ + 64, 0);
+secret_words fixed_base::windows_of(view<const word> exponent) const {
+  secret_words columns(columns_ + 64, 0), windows(columns_);
   for (std::size_t i = 0; i < window_bits_; ++i)
     for (std::size_t c = 0; c < columns_; c += 64) {
       const std::size_t begin = i * columns_ + c;
@@ -132,20 +131,48 @@ void fixed_base::write_columns(word* windows, view<const word> exponent, std::si
     }
   for (std::size_t level = 0; level < levels; ++level)
     for (std::size_t t = 0; t < tables_; ++t)
-      windows[(level * tables_ + t) * lanes + lane] = columns[t * levels + levels - 1 - level];
+      windows[level * tables_ + t] = columns[t * levels + levels - 1 - level];
+  return windows;
+}
+
+void fixed_base::run_kernel(word* r, word* logarithms, const secret_words& windows,
+                            std::size_t blocks, bool spread) const {
+  secret_words scratch((3 * blocks + 4) * m_->half_size());
+  const std::size_t tables = spread ? tables_ / m_->lanes() : tables_;
+  const kernels::fixed_base base{entries_.data(), window_bits_, tables, levels, spread};
+  const kernels::modulus m = m_->half().lane_view();
+  m_->kernel().fixed_base_power(r, logarithms, &base, windows.data(), blocks, &m, scratch.data());
 }
 
 void fixed_base::power(word* r, word* logarithms, view<const word> exponents, std::size_t count,
                        std::size_t blocks) const {
   const std::size_t lanes = m_->lanes(), length = exponent_words();
   secret_words windows(blocks * columns_ * lanes, 0);
-  for (std::size_t i = 0; i < count; ++i)
-    write_columns(windows.data() + i / lanes * columns_ * lanes,
-                  exponents.slice(i * length, length), i % lanes);
-  secret_words scratch((3 * blocks + 4) * m_->half_size());
-  const kernels::fixed_base base{entries_.data(), window_bits_, tables_, levels};
-  const kernels::modulus m = m_->half().lane_view();
-  m_->kernel().fixed_base_power(r, logarithms, &base, windows.data(), blocks, &m, scratch.data());
+  for (std::size_t i = 0; i < count; ++i) {
+    const secret_words own = windows_of(exponents.slice(i * length, length));
+    word* block = windows.data() + i / lanes * columns_ * lanes;
+    for (std::size_t w = 0; w < columns_; ++w) block[w * lanes + i % lanes] = own[w];
+  }
+  run_kernel(r, logarithms, windows, blocks, false);
+}
+
+// Every lane takes its share of the tables, in the order of windows_of; then the lanes' products are
+// multiplied, half of the lanes with the other half.
+void fixed_base::power_one(word* r, word* logarithms, view<const word> exponent) const {
+  const std::size_t lanes = m_->lanes();
+  secret_words x(m_->block_size()), y(x.size()), c(m_->half_size()), d(c.size());
+  secret_words scratch(m_->scratch_size());
+  run_kernel(x.data(), c.data(), windows_of(exponent), 1, true);
+  for (std::size_t half = lanes / 2; half > 0; half /= 2) {
+    for (std::size_t i = 0; i + half < x.size(); ++i) y[i] = x[i + half];
+    for (std::size_t i = 0; i + half < c.size(); ++i) d[i] = c[i + half];
+    m_->multiply(x.data(), x.data(), y.data(), scratch.data());
+    m_->half().add(c.data(), c.data(), d.data());
+  }
+  std::copy_n(m_->one(), m_->block_size(), r);
+  std::fill_n(logarithms, m_->half_size(), 0);
+  for (std::size_t i = 0; i < x.size(); i += lanes) r[i] = x[i];
+  for (std::size_t i = 0; i < c.size(); i += lanes) logarithms[i] = c[i];
 }
 
 }  // namespace veilsum::schemes

@@ -25,8 +25,16 @@ class fixed_base {
   void power(word* r, word* logarithms, view<const word> exponents, std::size_t count,
              std::size_t blocks) const;
 
+  // The same for one exponent and one block, whose other lanes become 1: all lanes work on it, so that
+  // it takes half the time of a block. Where they cannot share out the tables, can_spread says no.
+  bool can_spread() const { return m_->lanes() > 1 && tables_ % (2 * m_->lanes()) == 0; }
+  void power_one(word* r, word* logarithms, view<const word> exponent) const;
+
  private:
-  void write_columns(word* windows, view<const word> exponent, std::size_t lane) const;
+  // The window of every table and level, level by level, the highest first.
+  secret_words windows_of(view<const word> exponent) const;
+  void run_kernel(word* r, word* logarithms, const secret_words& windows, std::size_t blocks,
+                  bool spread) const;
 
   const dual_modulus* m_;
   std::size_t exponent_bits_, window_bits_, columns_, tables_;

@@ -50,7 +50,11 @@ void encrypt_blocks(word* r, const dual_modulus& modulus, const fixed_base& base
   const std::size_t count = std::min(blocks * lanes, m.count() - first);
   secret_words logarithms(blocks * modulus.half_size()), message(modulus.half_size());
   secret_words scratch(modulus.scratch_size());
-  base.power(r, logarithms.data(), exponents.slice(first * length, count * length), count, blocks);
+  const view<const word> drawn = exponents.slice(first * length, count * length);
+  if (count == 1 && base.can_spread())
+    base.power_one(r, logarithms.data(), drawn);
+  else
+    base.power(r, logarithms.data(), drawn, count, blocks);
   for (std::size_t b = 0; b < blocks; ++b) {
     word* logarithm = logarithms.data() + b * modulus.half_size();
     encoder.write(message.data(), m, first + b * lanes);
