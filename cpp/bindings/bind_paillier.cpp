@@ -41,7 +41,8 @@ schemes::randomness_constants read_base(const word_array& h_s, const word_array&
   require_dimensions(h_inverse, 1, "h_inverse");
   require(extent(h_s, 0) == 2 * size, "h_s must have twice as many words as its modulus");
   require(extent(h_inverse, 0) == size, "h_inverse must have as many words as its modulus");
-  require(exponent_bits >= 1, "exponent_bits must be positive");
+  require(exponent_bits >= 1 && exponent_bits <= 128 * size,
+          "exponent_bits must be positive, and at most those of h_s");
   return {read(h_s), read(h_inverse), exponent_bits};
 }
 
@@ -116,6 +117,7 @@ ciphertexts power(const ciphertexts& c, const word_array& exponents, std::size_t
   require_dimensions(exponents, 2, "exponents");
   require(extent(exponents, 0) == c.vector.size() && extent(exponents, 1) >= 1,
           "exponents must be (count, limbs)");
+  require(bits <= 64 * extent(exponents, 1), "exponents must have that many bits");
   const auto e = read(exponents);
   const std::size_t limbs = extent(exponents, 1);
   py::gil_scoped_release release;
@@ -182,7 +184,10 @@ ciphertexts weigh(const ciphertexts& c, std::size_t rows, const word_array& weig
   require_dimensions(weights, 2, "weights");
   require(columns >= 1 && extent(weights, 0) % columns == 0, "weights must fill their columns");
   const std::size_t inner = extent(weights, 0) / columns;
-  require(rows * inner == c.vector.size(), "rows times the rows of weights must be the size");
+  const std::size_t most_rows = inner == 0 ? std::size_t{1} << 31 : c.vector.size() / inner;
+  require(rows <= most_rows && rows * inner == c.vector.size(),
+          "rows times the rows of weights must be the size");
+  require(columns <= std::size_t{1} << 31, "weights must have at most 2^31 columns");
   require(bits >= 1 && bits <= 64 * extent(weights, 1), "weights must have that many bits");
   const schemes::weight_matrix matrix{read(weights), inner, columns, extent(weights, 1), bits};
   py::gil_scoped_release release;
@@ -215,6 +220,7 @@ std::unique_ptr<paillier_private_key> make_private_key(
 
 void require_pair(const paillier_private_key& key, const paillier_public_key& pub) {
   require(schemes::equal_vartime(pub.n(), key.n()), "the ciphertexts are under another key");
+  require(&pub.modulus().kernel() == &key.kernel(), "both keys must be on one kernel");
 }
 
 ciphertexts encrypt_privately(const paillier_private_key& key, const public_key& pub,
@@ -223,6 +229,7 @@ ciphertexts encrypt_privately(const paillier_private_key& key, const public_key&
   require_pair(key, *pub);
   const plaintexts plain = read_plaintexts(m);
   require_exponents(exponents, plain, pub);
+  require(pub->exponent_words() == key.exponent_words(), "both keys must have one exponent_bits");
   const auto e = read(exponents);
   py::gil_scoped_release release;
   return {pub, key.encrypt(*pub, plain, e, threads)};

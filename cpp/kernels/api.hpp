@@ -6,7 +6,8 @@
 //
 // Montgomery bounds. R = 2^(digit_bits * count), and the caller chooses count so that R >= 2^16 * m.
 // "Loose" means below 4m. multiply and square take two loose factors, or one factor below R and one
-// below m, and give a value below 2m that is congruent to a * b / R. No secret reaches a branch or an
+// below m, and give a value below 2m that is congruent to a * b / R; in general a * b up to k m R gives
+// a value below (k + 1) m. No secret reaches a branch or an
 // address; pointers, counts and window sizes are public. r may be the same as a or b, never overlap.
 //
 // Dual numbers. Modulo m^2 a number is a pair of numbers of `count` digits, (a, b) = a - (b / R) m, one

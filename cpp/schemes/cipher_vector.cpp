@@ -1,6 +1,7 @@
 #include "schemes/cipher_vector.hpp"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "common/constant_time.hpp"
 #include "schemes/parallel.hpp"
@@ -14,10 +15,12 @@ std::size_t scalar_window_bits(std::size_t bits) { return bits <= 16 ? 2 : bits 
 
 // Terms of one multi-exponentiation: more would gain little and hold more memory.
 constexpr std::size_t terms_together = 4096;
+constexpr std::size_t fewest_terms_a_thread = 64;
 
 }  // namespace
 
 cipher_vector::cipher_vector(const dual_modulus& n, std::size_t count) : m_(&n), count_(count) {
+  if (count > data_.max_size() / n.block_size()) throw std::length_error("too many ciphertexts");
   data_.resize(blocks() * n.block_size());
   for (std::size_t b = 0; b < blocks(); ++b) std::copy_n(n.one(), n.block_size(), block(b));
 }
@@ -86,9 +89,11 @@ cipher_vector cipher_vector::weigh_vartime(std::size_t rows, const weight_matrix
                                            std::size_t threads) const {
   const std::size_t outputs = rows * weights.columns;
   cipher_vector result(*m_, outputs);
-  const std::size_t slices =
-      std::max<std::size_t>((weights.inner + terms_together - 1) / terms_together,
-                            result.blocks() == 1 ? usable_threads(threads) : 1);
+  const std::size_t slices = std::max<std::size_t>(
+      (weights.inner + terms_together - 1) / terms_together,
+      result.blocks() == 1
+          ? std::min(usable_threads(threads), weights.inner / fewest_terms_a_thread + 1)
+          : 1);
   std::vector<cipher_vector> partial(slices, result);
   parallel_for(slices * result.blocks(), 1, threads, [&](std::size_t begin, std::size_t end) {
     std::vector<std::size_t> row(lanes()), column(lanes());

@@ -29,12 +29,6 @@ void double_times(halves& x, std::size_t times, view<const word> m) {
     double_modulo(x.high, double_modulo(x.low, 0, m), m);
 }
 
-secret_words squared(view<const word> a) {
-  secret_words r(2 * a.size);
-  multiply_words(r, a, a);
-  return r;
-}
-
 // Writes low - (b / R) m = low + high m, so b = -high R, into a lane of both halves of a dual block.
 void set_constant(const montgomery_modulus& m, word* block, std::size_t lane, const halves& x) {
   secret_words minus_high(m.word_count()), stage(m.block_size()), scratch(m.scratch_size());
@@ -62,7 +56,7 @@ dual_modulus::dual_modulus(const kernels::table& kernel,
   const std::size_t bits = m_.digit_count() * kernel.digit_bits, chunk = 64 * m_.word_count();
   for (std::size_t i = 0; i < moduli.size(); ++i) {
     const view<const word> m = moduli[i];
-    const secret_words square = schemes::squared(m);
+    const secret_words square = product(m, m);
     squares_.insert(squares_.end(), square.begin(), square.end());
     secret_words minus_one(m.size);
     subtract_words(minus_one, m, words{1});
@@ -114,7 +108,7 @@ void dual_modulus::leave(word* r, const word* x, word* scratch) const {
 
 void dual_modulus::get_lane(view<word> x, const word* left, std::size_t lane) const {
   const std::size_t size = m_.word_count();
-  // One more word each: the halves are below 2m, and X below 3 m^2.
+  // One more word each: a is up to m and b below 2m, so that X is below 3 m^2.
   secret_words low(size + 1), high(size + 1), sum(2 * size + 2), reduced(2 * size + 2);
   m_.get_lane(low, left, lane);
   m_.get_lane(high, left + half_size(), lane);

@@ -41,8 +41,7 @@ class dual_modulus {
 
   void multiply(word* r, const word* x, const word* y, word* scratch) const;
   void square(word* r, const word* x, word* scratch) const;
-  // r = x / R where x is in Montgomery form: the pair that stands for it, a in {1, 1 + m} where x = 1
-  // modulo m.
+  // r = x / R: out of Montgomery form, a pair whose first half is up to m.
   void strip(word* r, const word* x, word* scratch) const;
   // x times (1 - (c / R^2) m), in place; c is a block below R.
   void apply_logarithm(word* x, const word* c, word* scratch) const;

@@ -47,6 +47,12 @@ void multiply_words(view<word> r, view<const word> a, view<const word> b) {
   }
 }
 
+secret_words product(view<const word> a, view<const word> b) {
+  secret_words r(a.size + b.size);
+  multiply_words(r, a, b);
+  return r;
+}
+
 word less_mask(view<const word> a, view<const word> b) {
   word borrow = 0;
   for (std::size_t i = 0; i < a.size; ++i) {

@@ -22,6 +22,9 @@ word subtract_words(view<word> r, view<const word> a, view<const word> b);
 // r = a * b, r.size words (truncated where that is shorter); r overlaps neither factor.
 void multiply_words(view<word> r, view<const word> a, view<const word> b);
 
+// a * b, whole.
+secret_words product(view<const word> a, view<const word> b);
+
 // All ones where a < b (equal sizes).
 word less_mask(view<const word> a, view<const word> b);
 

@@ -12,8 +12,7 @@ namespace veilsum::schemes {
 // two that take turns. A "block" is one number a lane: block_size() words.
 class montgomery_modulus {
  public:
-  // The lanes' lazy carries are proven up to here (tests/cpp/test_checked_lanes.cpp): 16384 bits, the
-  // square of the longest modulus.
+  // The lanes' lazy carries are proven up to here (tests/cpp/test_checked_lanes.cpp): 16384 bits.
   static constexpr std::size_t maximum_words = 256;
 
   // m: odd, above 1; throws std::invalid_argument where it has none or more than maximum_words words.

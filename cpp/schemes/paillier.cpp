@@ -9,23 +9,11 @@ namespace veilsum::schemes {
 namespace {
 
 constexpr std::size_t decryption_window_bits = 5;
-// Bits of the weights in decryption's check: even a fault that is made to fit passes with probability
-// 2^-16 only.
+// Bits of the weights in decryption's check, which are odd: a fault in one plaintext cannot pass, and one
+// in several passes with probability 2^-15.
 constexpr std::size_t check_bits = 16;
 // Blocks that share one pass over the tables of h_s.
 constexpr std::size_t together = kernels::maximum_blocks;
-
-secret_words squared(view<const word> a) {
-  secret_words r(2 * a.size);
-  multiply_words(r, a, a);
-  return r;
-}
-
-secret_words product(view<const word> a, view<const word> b) {
-  secret_words r(a.size + b.size);
-  multiply_words(r, a, b);
-  return r;
-}
 
 secret_words difference(view<const word> a, view<const word> b) {
   secret_words r(a.size);
@@ -143,6 +131,7 @@ cipher_vector paillier_public_key::residues(view<const word> roots, std::size_t 
   const std::size_t size = n().size, lanes = modulus_.lanes();
   cipher_vector result(modulus_, roots.size / size);
   const std::size_t count = window_count(64 * size, decryption_window_bits);
+  const words unit{1};
   words windows(count * lanes);
   for (std::size_t l = 0; l < lanes; ++l)
     write_windows(windows.data() + l, lanes, n(), count, decryption_window_bits);
@@ -150,8 +139,11 @@ cipher_vector paillier_public_key::residues(view<const word> roots, std::size_t 
     secret_words stage(modulus_.half_size()), base(modulus_.block_size());
     secret_words scratch(modulus_.power_scratch_size(decryption_window_bits));
     for (std::size_t b = begin; b < end; ++b) {
-      for (std::size_t l = 0; l < lanes && b * lanes + l < result.size(); ++l)
-        modulus_.set_lane(stage.data(), 1, l, roots.slice((b * lanes + l) * size, size));
+      for (std::size_t l = 0; l < lanes; ++l) {
+        const std::size_t i = b * lanes + l;
+        modulus_.set_lane(stage.data(), 1, l,
+                          i < result.size() ? roots.slice(i * size, size) : unit);
+      }
       modulus_.enter(base.data(), stage.data(), 1, scratch.data());
       modulus_.power(result.block(b), base.data(), windows, decryption_window_bits, scratch.data());
     }
@@ -178,7 +170,6 @@ paillier_private_key::turns::turns(const kernels::table& kernel,
   windows.resize(count * lanes);
   for (std::size_t l = 0; l < lanes; ++l) {
     const prime_constants& c = primes[l % primes.size()];
-    h.insert(h.end(), c.h.begin(), c.h.end());
     modulus.half().set_lane(minus_h.data(), l, difference(c.prime, c.h));
     write_windows(windows.data() + l, lanes, difference(c.prime, words{1}), count,
                   decryption_window_bits);
@@ -203,8 +194,7 @@ paillier_private_key::paillier_private_key(const kernels::table& kernel, const p
     : p_(p.prime.begin(), p.prime.end()),
       q_(q.prime.begin(), q.prime.end()),
       n_(product(p.prime, q.prime)),
-      half_n_(n_.size()),
-      p_squared_(squared(p.prime)),
+      p_squared_(product(p.prime, p.prime)),
       p_half_(kernel, p, q.prime),
       q_half_(kernel, q, p.prime),
       combine_p_(kernels::portable, p.prime),
@@ -213,8 +203,6 @@ paillier_private_key::paillier_private_key(const kernels::table& kernel, const p
       minus_q_inverse_block_(combine_p_.block_size()),
       inverse_square_(q_half_.modulus.block_size()),
       minus_inverse_square_(q_half_.modulus.block_size()) {
-  for (std::size_t i = 0; i < n_.size(); ++i)
-    half_n_[i] = n_[i] >> 1 | (i + 1 < n_.size() ? n_[i + 1] << 63 : 0);
   if (kernel.lanes > 1) {
     turns_.push_back(std::make_unique<turns>(kernel, std::vector<prime_constants>{p, q}));
   } else {
@@ -262,6 +250,7 @@ void paillier_private_key::join_block(word* stage, const dual_modulus& n, view<c
     add_words(c, c, c_p.slice(l * width, width));
     n.set_lane(stage, 2, l, view<const word>(c).first(n.word_count()));
   }
+  for (std::size_t l = count; l < n.lanes(); ++l) n.set_lane(stage, 2, l, words{1});
 }
 
 cipher_vector paillier_private_key::encrypt(const paillier_public_key& pub, const plaintexts& m,
@@ -282,6 +271,7 @@ cipher_vector paillier_private_key::encrypt(const paillier_public_key& pub, cons
         const std::size_t count = std::min(lanes, m.count() - (group + b) * lanes);
         word* left = c_p.data() + b * p.block_size();
         p.leave(left, left, scratch.data());
+        std::fill(rows.begin(), rows.end(), 0);  // no fault may leave the last block's in place
         for (std::size_t l = 0; l < count; ++l)
           p.get_lane(view<word>(rows).slice(l * width, width), left, l);
         join_block(stage.data(), n, rows, c_q.data() + b * q.block_size(), count, scratch.data());
@@ -292,17 +282,16 @@ cipher_vector paillier_private_key::encrypt(const paillier_public_key& pub, cons
   return result;
 }
 
-// L(x) h for x = c^(prime - 1): with x = a - (b / R) prime, a is 1 or 1 + prime, and so L(x) is
-// -b / R, and one more in the second case.
-void paillier_private_key::open_block(word* rows, turns& t, const cipher_vector& ciphertexts,
+// L(x) h for x = c^(prime - 1): of x = a - (b / R) prime, with a up to the prime, a is 1, and so L(x) is
+// -b / R. Another a betrays a fault.
+word paillier_private_key::open_block(word* rows, turns& t, const cipher_vector& ciphertexts,
                                       view<const word> cipher_words, std::size_t first) const {
   const dual_modulus& modulus = t.modulus;
   const montgomery_modulus& prime = modulus.half();
   const std::size_t size = prime.word_count(), lanes = modulus.lanes();
   const std::size_t width = ciphertexts.modulus().word_count(), units = 2 * ciphertexts.size();
   secret_words stage(4 * prime.block_size(), 0), x(modulus.block_size()), y(modulus.block_size());
-  secret_words scratch(modulus.power_scratch_size(decryption_window_bits));
-  secret_words a(size + 1), opened(size + 1);
+  secret_words scratch(modulus.power_scratch_size(decryption_window_bits)), a(size + 1);
   for (std::size_t l = 0; l < lanes && first + l < units; ++l)
     modulus.set_lane(stage.data(), 4, l, cipher_words.slice((first + l) / 2 * width, width));
   modulus.enter(x.data(), stage.data(), 4, scratch.data());
@@ -315,33 +304,31 @@ void paillier_private_key::open_block(word* rows, turns& t, const cipher_vector&
   modulus.strip(y.data(), y.data(), scratch.data());
   word* b = y.data() + prime.block_size();
   prime.multiply(b, b, t.minus_h.data(), scratch.data());
+  prime.reduce(b, b);
+  word wrong = 0;
   for (std::size_t l = 0; l < lanes && first + l < units; ++l) {
     prime.get_lane(a, y.data(), l);
-    prime.get_lane(opened, b, l);
-    word other = a[0] ^ 1;
-    for (std::size_t i = 1; i < a.size(); ++i) other |= a[i];
-    secret_words one_more(t.h.begin() + static_cast<std::ptrdiff_t>(l * size),
-                          t.h.begin() + static_cast<std::ptrdiff_t>((l + 1) * size));
-    const word mask = common::mask_from_bit(common::is_nonzero(other));
-    for (word& w : one_more) w &= mask;
-    add_words(opened, opened, one_more);
-    reduce_words(opened, prime.value(l), 2);
-    std::copy_n(opened.begin(), size, rows + (first + l) * size);
+    a[0] ^= 1;
+    for (word w : a) wrong |= w;
+    prime.get_lane(view<word>(rows + (first + l) * size, size), b, l);
   }
+  return common::mask_from_bit(common::is_nonzero(wrong));
 }
 
-// Plaintexts modulo the primes: row u is that of unit u.
-secret_words paillier_private_key::open_units(const cipher_vector& ciphertexts,
-                                              std::size_t threads) const {
+// Plaintexts modulo the primes: row u is that of unit u. All ones where one came out wrong.
+word paillier_private_key::open_units(view<word> rows, const cipher_vector& ciphertexts,
+                                      std::size_t threads) const {
   const std::size_t lanes = ciphertexts.lanes(), units = 2 * ciphertexts.size();
   secret_words cipher_words(ciphertexts.size() * ciphertexts.modulus().word_count());
-  secret_words rows(units * p_.size());
   ciphertexts.to_words(cipher_words, threads);
-  parallel_for((units + lanes - 1) / lanes, 1, threads, [&](std::size_t begin, std::size_t end) {
+  words faults((units + lanes - 1) / lanes);
+  parallel_for(faults.size(), 1, threads, [&](std::size_t begin, std::size_t end) {
     for (std::size_t b = begin; b < end; ++b)
-      open_block(rows.data(), turns_of(b), ciphertexts, cipher_words, b * lanes);
+      faults[b] = open_block(rows.data, turns_of(b), ciphertexts, cipher_words, b * lanes);
   });
-  return rows;
+  word any = 0;
+  for (word fault : faults) any |= fault;
+  return any;
 }
 
 void paillier_private_key::combine(view<word> m, view<const word> m_p, view<const word> m_q) const {
@@ -388,8 +375,8 @@ word paillier_private_key::check_mask(view<const word> plaintexts, view<const wo
 word paillier_private_key::write_signed(view<word> row, view<const word> limit,
                                         view<const word> m) const {
   secret_words magnitude(n_.size()), bound(n_.size(), 0);
-  const word negative = less_mask(half_n_, m);
   subtract_words(magnitude, n_, m);
+  const word negative = less_mask(magnitude, m);
   select_words(magnitude, negative, magnitude, m);
   std::copy_n(limit.begin(), std::min(limit.size, bound.size()), bound.begin());
   const word exceeds = less_mask(bound, magnitude);
@@ -409,19 +396,22 @@ decryption_status paillier_private_key::decrypt(view<word> rows, std::size_t lim
   secret_words known(check.begin(), check.end());
   std::fill(known.begin() + static_cast<std::ptrdiff_t>(count + pub.n().size), known.end(), 0);
   known[count + pub.n().size - 1] &= ~word{0} >> 1;
+  for (std::size_t i = 0; i < count; ++i) known[i] |= 1;
   const view<const word> own = view<const word>(known).slice(count, pub.n().size);
   const cipher_vector combination =
       ciphertexts
           .weigh_vartime(1, {view<const word>(known).first(count), count, 1, 1, check_bits},
                          threads)
           .multiply(pub.encode({own, own.size}, 1), 1);
-  const secret_words opened = open_units(ciphertexts.append(combination), threads);
-  secret_words m((count + 1) * size);
+  secret_words opened(2 * (count + 1) * prime_size), m((count + 1) * size);
+  word fault = open_units(opened, ciphertexts.append(combination), threads);
   const view<const word> units(opened);
-  for (std::size_t i = 0; i <= count; ++i)
-    combine(view<word>(m).slice(i * size, size), units.slice(2 * i * prime_size, prime_size),
-            units.slice((2 * i + 1) * prime_size, prime_size));
-  const word fault = check_mask(m, known);
+  parallel_for(count + 1, 16, threads, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i)
+      combine(view<word>(m).slice(i * size, size), units.slice(2 * i * prime_size, prime_size),
+              units.slice((2 * i + 1) * prime_size, prime_size));
+  });
+  fault |= check_mask(m, known);
   word exceeds = 0;
   for (std::size_t i = 0; i < count; ++i)
     exceeds |= write_signed(rows.slice(i * limbs, limbs), limit,

@@ -101,7 +101,7 @@ enum class decryption_status : word {
 struct prime_constants {
   view<const word> prime;
   view<const word> h;         // -1 / (the other prime) modulo this one
-  view<const word> blinding;  // uniform below 2^(64 words): a row a lane
+  view<const word> blinding;  // a unit for each lane
   randomness_constants base;  // h_s modulo the prime's square
 };
 
@@ -114,8 +114,11 @@ class paillier_private_key {
   paillier_private_key(const paillier_private_key&) = delete;
 
   view<const word> n() const { return n_; }
+  const kernels::table& kernel() const { return p_half_.modulus.kernel(); }
+  std::size_t exponent_words() const { return p_half_.base.exponent_words(); }
 
-  // What pub.encrypt gives for the same exponents, by the Chinese remainder theorem, and faster.
+  // What pub.encrypt gives for the same exponents, by the Chinese remainder theorem, and faster. pub has
+  // this key's n, kernel and length of exponents. Not checked against faults.
   cipher_vector encrypt(const paillier_public_key& pub, const plaintexts& m,
                         view<const word> exponents, std::size_t threads) const;
 
@@ -138,8 +141,8 @@ class paillier_private_key {
     turns(const kernels::table& kernel, const std::vector<prime_constants>& primes);
 
     dual_modulus modulus;
-    secret_words h, minus_h;  // h: rows; minus_h: a block
-    secret_words windows;     // of the exponents prime - 1
+    secret_words minus_h;  // a block of prime - h
+    secret_words windows;  // of the exponents prime - 1
     std::mutex guard;
     secret_words blinding;  // prime-th powers modulo the prime's square, squared after each use
   };
@@ -152,9 +155,9 @@ class paillier_private_key {
   };
 
   turns& turns_of(std::size_t block) const { return *turns_[block % turns_.size()]; }
-  void open_block(word* rows, turns& t, const cipher_vector& ciphertexts,
+  word open_block(word* rows, turns& t, const cipher_vector& ciphertexts,
                   view<const word> cipher_words, std::size_t first) const;
-  secret_words open_units(const cipher_vector& ciphertexts, std::size_t threads) const;
+  word open_units(view<word> rows, const cipher_vector& ciphertexts, std::size_t threads) const;
 
   // m = m_q + q ((m_p - m_q) / q mod p), below n.
   void combine(view<word> m, view<const word> m_p, view<const word> m_q) const;
@@ -166,7 +169,7 @@ class paillier_private_key {
   void join_block(word* stage, const dual_modulus& n, view<const word> c_p, word* c_q,
                   std::size_t count, word* scratch) const;
 
-  secret_words p_, q_, n_, half_n_, p_squared_;
+  secret_words p_, q_, n_, p_squared_;
   std::vector<std::unique_ptr<turns>> turns_;
   half p_half_, q_half_;
   montgomery_modulus combine_p_, check_n_;                // on one lane

@@ -7,7 +7,7 @@ namespace {
 
 using index_list = std::vector<std::size_t>;
 
-struct product {
+struct pairing {
   std::size_t target, a, b;
 };
 
@@ -89,7 +89,7 @@ void element_pool::multiply_lists(std::vector<index_list>& lists) {
   secret_words x(m_.one(), m_.one() + m_.block_size()), y(x), scratch(m_.scratch_size());
   // What this call makes is used once and may be overwritten; what it was given may stand in more lists.
   const std::size_t first_own = elements_.size();
-  std::vector<product> round;
+  std::vector<pairing> round;
   do {
     round.clear();
     std::size_t size = elements_.size();

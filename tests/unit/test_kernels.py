@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from veilsum import _core, paillier, randomness
 from veilsum.field import kernel_info
 from veilsum.paillier import CipherArray, PrivateKey
+from veilsum.paillier.compiled import private_core
 
 KERNELS = kernel_info()["available"]
 EVERY_NAME = ("avx512ifma", "portable")
@@ -398,6 +399,31 @@ class TestCore:
         for bits in (0, 65):
             with pytest.raises(ValueError, match="weights must have that many bits"):
                 vector.weigh(1, ones, 1, bits, 1)
+        nothing, none = vector.gather(np.zeros(0, np.int64)), np.zeros((0, 1), np.uint64)
+        with pytest.raises(ValueError, match="rows times the rows of weights must be the size"):
+            nothing.weigh(1 << 61, none, 1, 1, 1)
+        with pytest.raises(ValueError, match="weights must have at most 2\\^31 columns"):
+            nothing.weigh(1, none, 1 << 62, 1, 1)
+
+    def test_exponents_of_more_bits_than_they_have(self, vector: _core.CipherVector) -> None:
+        for bits in (65, 1 << 63):
+            with pytest.raises(ValueError, match="exponents must have that many bits"):
+                vector.power(np.ones((3, 1), np.uint64), bits, 1)
+
+    def test_a_public_key_of_another_kernel_or_exponent(self) -> None:
+        n, h_s, inverse = (np.array(x, np.uint64) for x in ([77], [4, 0], [58]))
+        key = private_core(7, 11, 2, exponent_bits=4)
+        row, check = np.ones((1, 1), np.uint64), np.zeros(key.check_words(1), np.uint64)
+        longer = _core.PaillierPublicKey(n, h_s, inverse, 128)
+        with pytest.raises(ValueError, match="both keys must have one exponent_bits"):
+            key.encrypt(longer, row, np.ones((1, 2), np.uint64), 1)
+        if kernel_info()["name"] == "portable":
+            return
+        portable = _core.PaillierPublicKey(n, h_s, inverse, 4, kernel="portable")
+        with pytest.raises(ValueError, match="both keys must be on one kernel"):
+            key.encrypt(portable, row, row, 1)
+        with pytest.raises(ValueError, match="both keys must be on one kernel"):
+            key.decrypt(portable.encode(row, 1), np.ones(1, np.uint64), check, 1)
 
     def test_roots_of_other_shapes(self, pub: _core.PaillierPublicKey) -> None:
         with pytest.raises(ValueError, match="roots must be as long as n"):
@@ -413,8 +439,10 @@ class TestCore:
             _core.PaillierPublicKey(odd, two, two, 4)
         with pytest.raises(ValueError, match=r"h_s must be below n\^2"):
             _core.PaillierPublicKey(odd, np.array([77 * 77, 0], np.uint64), odd, 4)
-        with pytest.raises(ValueError, match="exponent_bits must be positive"):
+        with pytest.raises(ValueError, match="exponent_bits must be positive, and at most"):
             _core.PaillierPublicKey(odd, two, odd, 0)
+        with pytest.raises(ValueError, match="exponent_bits must be positive, and at most"):
+            _core.PaillierPublicKey(odd, two, odd, 129)
         with pytest.raises(ValueError, match="no kernel named abacus runs on this machine"):
             _core.PaillierPublicKey(odd, two, odd, 4, kernel="abacus")
 

@@ -819,3 +819,20 @@ def test_ciphertexts_are_units_modulo_n_squared(keys: Keys) -> None:
     for number in ciphertexts(pub.encrypt(np.arange(-20, 20))):
         assert 0 < number < pub.n**2
         assert gmpy2.gcd(number, pub.n) == 1
+
+
+@pytest.mark.parametrize("size", [*range(18), 127, 128, 129, 131])
+def test_arrays_of_every_size_are_negated_whoever_encrypted_them(keys: Keys, size: int) -> None:
+    values = np.arange(size) - size // 2
+    for encryptor in keys:
+        c = encryptor.encrypt(values)
+        assert np.array_equal(keys[1].decrypt(-c), -values)
+        assert np.array_equal(keys[1].decrypt(c - 2 * c), -values)
+        weights = np.arange(size) - 3
+        assert keys[1].decrypt(c @ weights) == values @ weights
+
+
+def test_more_results_than_memory_holds_are_refused(keys: Keys) -> None:
+    c = keys[0].encrypt(np.zeros((1 << 57, 0), np.int8))
+    with pytest.raises((ValueError, MemoryError)):
+        c @ np.zeros((0, 16), np.int8)

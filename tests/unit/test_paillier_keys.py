@@ -1084,3 +1084,18 @@ def test_fingerprints_are_of_32_bytes_and_bind_the_order_of_the_numbers() -> Non
     pubs = [paillier.keygen(128, insecure=True)[0] for _ in range(3)]
     assert all(len(pub.fingerprint) == 32 for pub in pubs)
     assert all(a.fingerprint != b.fingerprint for a, b in pairwise(pubs))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_has_compiled_keys_of_its_own() -> None:
+    pub, priv = keygen(256, insecure=True)
+    c = priv.encrypt([1, -2, 3])
+    parents = (id(pub._core), id(priv._core_key))
+    child = os.fork()
+    if child == 0:
+        own = (id(pub._core), id(priv._core_key))
+        right = priv.decrypt(c + pub.encrypt([1, 1, 1])).tolist() == [2, -1, 4]
+        os._exit(0 if right and not set(own) & set(parents) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert (id(pub._core), id(priv._core_key)) == parents
+    assert priv.decrypt(c).tolist() == [1, -2, 3]

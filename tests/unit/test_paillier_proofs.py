@@ -15,6 +15,7 @@ from veilsum.encoding import FixedPoint
 from veilsum.errors import (
     BudgetExceeded,
     DeserializationError,
+    FaultDetected,
     InvalidKey,
     KeyMismatch,
     ProtocolError,
@@ -129,7 +130,7 @@ class TestCertify:
             return (*roots[:3], wrong_modulo_q, *roots[4:])
 
         monkeypatch.setattr(proofs, "_secret_powers", faulty)
-        with pytest.raises(InvalidKey, match="do not fit"):
+        with pytest.raises(FaultDetected, match="nothing is released"):
             certify(priv)
 
     def test_exponents_are_blinded_and_secret_words_wiped(

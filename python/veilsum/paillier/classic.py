@@ -26,7 +26,7 @@ from gmpy2 import mpz
 
 from veilsum import _core, randomness
 from veilsum.errors import InvalidCiphertext, InvalidKey
-from veilsum.paillier.compiled import decrypt_rows, private_core, public_core
+from veilsum.paillier.compiled import OfProcess, decrypt_rows, private_core, public_core
 from veilsum.paillier.limbs import from_signed_words, from_words, to_words, word_count
 
 __all__ = ["PrivateKey", "PublicKey", "random_primes"]
@@ -58,7 +58,7 @@ class PublicKey:
     2674
     """
 
-    __slots__ = ("_core_key", "_n", "_process", "_residues", "_square")
+    __slots__ = ("_compiled", "_n", "_process", "_residues", "_square")
 
     def __init__(self, n: SupportsIndex) -> None:
         modulus = mpz(operator.index(n))
@@ -66,15 +66,13 @@ class PublicKey:
             raise InvalidKey("n: it is even or below 3; expected a product of two odd primes")
         self._n = modulus
         self._square = modulus * modulus
-        self._core_key: _core.PaillierPublicKey | None = None
+        self._compiled = OfProcess(lambda: public_core(int(modulus), 1, exponent_bits=1))
         self._residues: list[mpz] = []
         self._process = os.getpid()
 
     @property
     def _core(self) -> _core.PaillierPublicKey:
-        if self._core_key is None:
-            self._core_key = public_core(int(self._n), 1, exponent_bits=1)
-        return self._core_key
+        return self._compiled.get()
 
     @property
     def n(self) -> int:
@@ -181,10 +179,12 @@ class PublicKey:
         """Raise to the n-th power, in time that depends on lengths alone."""
         words = word_count(int(self._n))
         rows = np.stack([to_words(int(root), words) for root in roots])
+        residues = self._core.residues(rows, 1).to_words(1)
         try:
-            return [mpz(from_words(row)) for row in self._core.residues(rows, 1).to_words(1)]
+            return [mpz(from_words(row)) for row in residues]
         finally:
             randomness.wipe(rows)
+            randomness.wipe(residues)
 
     def _random_unit(self) -> mpz:
         while True:
@@ -234,7 +234,7 @@ class PrivateKey:
         If they are equal, or one is even or not prime.
     """
 
-    __slots__ = ("_core_key", "public_key")
+    __slots__ = ("_compiled", "public_key")
 
     def __init__(self, p: SupportsIndex, q: SupportsIndex) -> None:
         first, second = mpz(operator.index(p)), mpz(operator.index(q))
@@ -244,7 +244,9 @@ class PrivateKey:
             if prime < 3 or not gmpy2.is_prime(prime, _PRIMALITY_ROUNDS):
                 raise InvalidKey("p, q: one is not an odd prime")
         self.public_key = PublicKey(first * second)
-        self._core_key = private_core(int(first), int(second), 1, exponent_bits=1)
+        self._compiled = OfProcess(
+            lambda: private_core(int(first), int(second), 1, exponent_bits=1)
+        )
 
     def decrypt(self, c: SupportsIndex) -> int:
         """Decrypt one ciphertext.
@@ -269,7 +271,7 @@ class PrivateKey:
         row = to_words(int(element), 2 * words).reshape(1, -1)
         # Two's complement has room for every plaintext in one word more.
         limit = to_words(public.n, words + 1)
-        opened = decrypt_rows(self._core_key, public._core.from_words(row, 1), limit, 1)
+        opened = decrypt_rows(self._compiled.get(), public._core.from_words(row, 1), limit, 1)
         try:
             return from_signed_words(opened[0]) % public.n
         finally:

@@ -3,6 +3,10 @@
 Whatever is secret crosses as words that are wiped afterwards; Python's own integers cannot be.
 """
 
+import os
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
 import gmpy2
 import numpy as np
 from gmpy2 import mpz
@@ -11,6 +15,30 @@ from numpy.typing import NDArray
 from veilsum import _core, randomness
 from veilsum.errors import BudgetExceeded, FaultDetected
 from veilsum.paillier.limbs import to_words, word_count
+
+Core = TypeVar("Core")
+
+
+class OfProcess(Generic[Core]):
+    """A compiled key, made when it is first asked for, and anew in a process that was forked.
+
+    Parent and child then share neither blinding nor a lock that another thread held at the fork.
+    """
+
+    __slots__ = ("_core", "_make", "_process")
+
+    def __init__(self, make: Callable[[], Core]) -> None:
+        self._make = make
+        self._core: Core | None = None
+        self._process = 0
+
+    def get(self) -> Core:
+        """Return this process' key."""
+        core = self._core
+        if core is None or self._process != os.getpid():
+            core = self._make()
+            self._core, self._process = core, os.getpid()
+        return core
 
 
 def public_core(n: int, h: int, *, exponent_bits: int) -> _core.PaillierPublicKey:

@@ -67,7 +67,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from veilsum import _core, randomness
 from veilsum.encoding import FixedPoint, exact_array
-from veilsum.errors import DeserializationError, InvalidKey, ProtocolError
+from veilsum.errors import DeserializationError, FaultDetected, InvalidKey, ProtocolError
 from veilsum.paillier.arrays import CipherArray
 from veilsum.paillier.keys import (
     _LARGEST_BITS,
@@ -224,7 +224,7 @@ def certify(
 
     Raises
     ------
-    InvalidKey
+    FaultDetected
         If a fault of the machine spoilt a root.
     TypeError
         If `private_key` is no private key or `context` is not bytes.
@@ -253,7 +253,14 @@ def certify(
         _secret_powers((p, q), nth, points, threads),
         _secret_powers((p, q), fourth, _blum_points(public_key, context), threads),
     )
-    certificate.verify(public_key, context=context)
+    try:
+        certificate.verify(public_key, context=context)
+    except InvalidKey:
+        # The key was checked when it was made: what is wrong is a root.
+        raise FaultDetected(
+            "certificate: a root came out wrong and nothing is released, since it would give the "
+            "key away; try again, and distrust this machine"
+        ) from None
     return certificate
 
 
@@ -283,6 +290,8 @@ def _blum_points(public_key: PublicKey, context: bytes) -> tuple[int, ...]:
 
 
 def _require_roots(name: str, roots: tuple[int, ...], number: int, n: int) -> None:
+    if any(not isinstance(root, int) for root in roots):
+        raise TypeError(f"certificate: {name} are not integers; make it by certify or from_bytes")
     if len(roots) != number or any(not 0 < root < n for root in roots):
         raise InvalidKey(
             f"certificate: got {len(roots)} {name}, expected {number} between 0 and n, both "
@@ -375,6 +384,9 @@ class PlaintextProof:
             )
         key = ciphertexts.public_key
         square = key.n**2
+        numbers = (self.commitment, self.plaintext_response, self.randomness_response)
+        if any(not isinstance(number, int) for number in numbers):
+            raise TypeError("proof: its numbers are no integers; read it by from_bytes")
         if not (
             0 < self.commitment < square
             and 0 <= self.plaintext_response < key.n
@@ -431,7 +443,7 @@ def proof_context(*, session_id: bytes, client: str, round_number: int) -> bytes
     client : str
         The sender's name in the session's roster.
     round_number : int
-        At least 0.
+        From 0 to 2**64 - 1.
 
     Returns
     -------
@@ -441,7 +453,7 @@ def proof_context(*, session_id: bytes, client: str, round_number: int) -> bytes
     Raises
     ------
     ValueError
-        If `round_number` is negative.
+        If `round_number` is negative or above 2**64 - 1.
 
     Examples
     --------
@@ -449,8 +461,8 @@ def proof_context(*, session_id: bytes, client: str, round_number: int) -> bytes
     >>> context == proof_context(session_id=bytes(16), client="client-3", round_number=1)
     False
     """
-    if round_number < 0:
-        raise ValueError(f"round_number: got {round_number}, expected at least 0")
+    if not 0 <= round_number < 1 << 64:
+        raise ValueError(f"round_number: got {round_number}, expected 0 to 2**64 - 1")
     return length_prefixed(session_id, client.encode(), round_number.to_bytes(8, "little"))
 
 

@@ -12,6 +12,8 @@ What differs, on purpose:
   (`TypeError`), numbers encoded for another key (`ValueError`).
 - gmpy2's mpz and NumPy's scalars stand for numbers on either side of an operator; ``-x`` and the
   subtraction of an `EncodedNumber` work.
+- A sum whose exponents lie so far apart that aligning them would take a factor longer than the key
+  is refused (`BudgetExceeded`, a `ValueError`).
 - Errors are those of `veilsum.errors` where these derive from the error that is documented, and
   their messages never show a number that was to be encrypted.
 
