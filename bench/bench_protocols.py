@@ -1,8 +1,9 @@
 """Time whole rounds of secure aggregation, and count their bytes.
 
 Against `plain`, which protects nothing, a ratio below 1 is the price of protection. Against a round
-of phe, and one of Shamir sharing in plain Python, it is what veilsum gains. Setting up keys is left
-out on both sides. All parties of a round run in turn in this process.
+of phe, which has one ciphertext a coordinate where ours share them, and one of Shamir sharing in
+plain Python, it is what veilsum gains. Setting up keys is left out on both sides. All parties of a
+round run in turn in this process.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def python_sharing_round(updates: list[list[int]], threshold: int) -> list[int]:
 
 
 def bench_paillier_against_phe(bench: Bench, length: int, few: int) -> None:
-    """Time a Paillier round, per client and coordinate."""
+    """Time a Paillier round, per client and coordinate: ours packs coordinates, phe cannot."""
     updates = random_updates(8, length)
     quantised = [ENCODING.quantise(update[:few]).tolist() for update in updates]
     keys = phe.generate_paillier_keypair(n_length=KEY_BITS)
@@ -124,7 +125,7 @@ def bench_paillier_against_phe(bench: Bench, length: int, few: int) -> None:
         bench,
         Paillier(key_bits=KEY_BITS, threads=bench.threads),
         updates,
-        peer="phe",
+        peer="phe, unpacked",
         run=lambda: phe_round(keys, quantised),
     )
 

@@ -1,5 +1,7 @@
 """Laws of Paillier arrays: a homomorphism, and NumPy's shapes and values in every operation."""
 
+import contextlib
+import io
 import math
 import operator
 import pickle
@@ -30,7 +32,10 @@ Keys = tuple[PublicKey, PrivateKey]
 Array = NDArray[Any]
 
 STEADY = settings(deadline=None, derandomize=True)
+FEW = settings(STEADY, max_examples=10)
 BOUND = 2.0**62
+# With each of them a prime and its square take other numbers of digits, and so other registers.
+LENGTHS = (128, 320, 1024, 2048, 3072)
 
 dtypes = st.sampled_from([np.bool_, np.int8, np.uint8, np.int32, np.int64])
 shapes = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
@@ -45,6 +50,11 @@ def keys() -> Keys:
 @pytest.fixture(scope="module")
 def longer_keys() -> Keys:
     return paillier.keygen(1024, insecure=True)
+
+
+@pytest.fixture(scope="module", params=LENGTHS)
+def any_keys(request: pytest.FixtureRequest) -> Keys:
+    return paillier.keygen(request.param, insecure=True)
 
 
 def whole(values: Array) -> Array:
@@ -182,6 +192,163 @@ def by_definition(pub: PublicKey, priv: PrivateKey, c: int) -> int:
     )
     m = int(numerator * gmpy2.invert(denominator, pub.n) % pub.n)
     return m if m <= pub.plaintext_limit else m - pub.n
+
+
+def encrypt_with(
+    key: PublicKey | PrivateKey, messages: list[int], exponents: list[int], limit: int
+) -> CipherArray:
+    """Encrypt under these exponents of h_s, drawn in this order."""
+    with drawing(key, exponents):
+        vector = key._encrypt_integers(np.array(messages, object), limit, threads=1)
+    return CipherArray(key._public, vector, shape=(len(messages),), scale=1, limit=limit)
+
+
+def drawing(
+    key: PublicKey | PrivateKey, exponents: list[int]
+) -> contextlib.AbstractContextManager[None]:
+    width = 8 * key._public._core.exponent_words
+    draws = b"".join(r.to_bytes(width, "little") for r in exponents)
+    return randomness._test_source(io.BytesIO(draws).read)
+
+
+def messages_within(limit: int) -> st.SearchStrategy[list[int]]:
+    edges = st.sampled_from([limit, -limit, 1, -1, 0])
+    return st.lists(edges | st.integers(-limit, limit), min_size=1, max_size=9)
+
+
+def draw_exponents(data: Any, pub: PublicKey, count: int) -> list[int]:
+    most = 2 ** (pub.bits // 2) - 1
+    edges = st.sampled_from([0, 1, most])
+    drawn: list[int] = data.draw(
+        st.lists(edges | st.integers(0, most), min_size=count, max_size=count)
+    )
+    return drawn
+
+
+class TestEveryLength:
+    @FEW
+    @given(data=st.data())
+    def test_both_keys_encrypt_as_python_integers_do_and_decrypt(
+        self, any_keys: Keys, data: Any
+    ) -> None:
+        pub, priv = any_keys
+        messages = data.draw(messages_within(pub.plaintext_limit))
+        exponents = draw_exponents(data, pub, len(messages))
+        n, square = pub.n, pub.n**2
+        h_s = gmpy2.powmod(pub.h, n, square)
+        expected = [
+            (1 + m * n) * gmpy2.powmod(h_s, r, square) % square
+            for m, r in zip(messages, exponents, strict=True)
+        ]
+        for key in any_keys:
+            c = encrypt_with(key, messages, exponents, pub.plaintext_limit)
+            assert c.to_integers().tolist() == expected
+            assert priv.decrypt(c).tolist() == messages
+
+    @FEW
+    @given(data=st.data())
+    def test_precomputed_randomness_gives_the_ciphertexts_of_fresh_randomness(
+        self, any_keys: Keys, data: Any
+    ) -> None:
+        pub, priv = any_keys
+        messages = data.draw(messages_within(2**53))
+        exponents = draw_exponents(data, pub, len(messages))
+        maker, user = (data.draw(st.sampled_from(any_keys)) for _ in range(2))
+        with drawing(pub, exponents):
+            pool = maker.precompute(len(messages))
+        c = user.encrypt(messages, randomness=pool)
+        fresh = encrypt_with(pub, messages, exponents, c.limit)
+        assert c.to_integers().tolist() == fresh.to_integers().tolist()
+        assert priv.decrypt(c).tolist() == messages
+
+    @FEW
+    @given(data=st.data(), bits=st.sampled_from([8, 32, 64]))
+    def test_products_and_weighted_sums_are_products_of_powers(
+        self, any_keys: Keys, data: Any, bits: int
+    ) -> None:
+        pub, priv = any_keys
+        messages = data.draw(messages_within(2**31))
+        count, square = len(messages), pub.n**2
+        weights = data.draw(hnp.arrays(object, (2, count), elements=weights_of(bits)))
+        c = data.draw(st.sampled_from(any_keys)).encrypt(messages, bound=2.0**31)
+        powers = [
+            [gmpy2.powmod(base, w, square) for base, w in zip(c.to_integers(), row, strict=True)]
+            for row in weights
+        ]
+        sums = [math.prod(row) % square for row in powers]
+        products = c * weights
+        assert products.to_integers().tolist() == powers
+        same(priv.decrypt(products), weights * np.array(messages, object))
+        totals: list[Any] = [weights @ c, c @ weights.T, products.sum(axis=1)]
+        for total in totals:
+            assert total.to_integers().tolist() == sums
+            same(priv.decrypt(total), weights @ np.array(messages, object))
+
+    @FEW
+    @given(data=st.data())
+    def test_sums_and_differences_of_signed_edges(self, any_keys: Keys, data: Any) -> None:
+        pub, priv = any_keys
+        half = pub.plaintext_limit // 2
+        pairs = data.draw(messages_within(half).flatmap(lambda a: paired(a, half)))
+        left, right = ([pair[i] for pair in pairs] for i in range(2))
+        c, d = (
+            encrypt_with(
+                data.draw(st.sampled_from(any_keys)),
+                side,
+                draw_exponents(data, pub, len(side)),
+                half,
+            )
+            for side in (left, right)
+        )
+        products = c.to_integers() * d.to_integers() % pub.n**2
+        assert (c + d).to_integers().tolist() == products.tolist()
+        assert priv.decrypt(c + d).tolist() == [a + b for a, b in pairs]
+        assert priv.decrypt(c - d).tolist() == [a - b for a, b in pairs]
+        assert priv.decrypt(-c).tolist() == [-a for a in left]
+
+    @FEW
+    @given(data=st.data())
+    def test_rerandomizing_changes_every_ciphertext_and_no_plaintext(
+        self, any_keys: Keys, data: Any
+    ) -> None:
+        pub, priv = any_keys
+        messages = data.draw(messages_within(2**53))
+        c = pub.encrypt(messages)
+        fresh = c.rerandomize()
+        assert not set(fresh.to_integers()) & set(c.to_integers())
+        assert priv.decrypt(fresh).tolist() == messages
+
+    @FEW
+    @given(data=st.data(), factor=st.integers(-5, 5))
+    def test_packed_sums_are_sums_of_what_was_packed(
+        self, any_keys: Keys, data: Any, factor: int
+    ) -> None:
+        _, priv = any_keys
+        units = data.draw(
+            hnp.arrays(np.int64, (3, data.draw(st.integers(0, 300))), elements=st.integers(-99, 99))
+        )
+        a, b, c = (
+            data.draw(st.sampled_from(any_keys)).encrypt_packed(
+                row / 128, bits=7, bound=1.0, additions=9
+            )
+            for row in units
+        )
+        total = a * factor + b - c
+        assert (priv.decrypt(total) * 128).tolist() == (
+            units[0] * factor + units[1] - units[2]
+        ).tolist()
+        assert priv.decrypt(total.rerandomize()).tolist() == priv.decrypt(total).tolist()
+
+
+def weights_of(bits: int) -> st.SearchStrategy[int]:
+    most = 2**bits - 1
+    return st.sampled_from([0, 1, -1, most, -most]) | st.integers(-most, most)
+
+
+def paired(left: list[int], limit: int) -> st.SearchStrategy[list[tuple[int, int]]]:
+    """Give each integer a partner, its own negative and the edges among them."""
+    partners = [st.sampled_from([a, -a, limit, -limit]) | st.integers(-limit, limit) for a in left]
+    return st.tuples(*partners).map(lambda right: list(zip(left, right, strict=True)))
 
 
 class TestNumpy:

@@ -108,6 +108,24 @@ def test_weighted_sums_are_those_of_quantised_integers(keys: Keys, data: Any) ->
 
 @STEADY
 @given(data=st.data())
+def test_weighted_sums_of_integers_are_pythons(keys: Keys, data: Any) -> None:
+    pub, priv = keys
+    bound = data.draw(st.integers(1, 8) | st.integers(1, 2**59).map(lambda i: int(float(i))))
+    most = (2**62 - 1) // bound
+    additions = data.draw(st.integers(3, 8) | st.integers(3, most))
+    elements = st.integers(-bound, bound) | st.sampled_from([bound, -bound])
+    shape = data.draw(shapes)
+    arrays = [data.draw(hnp.arrays(np.int64, shape, elements=elements)) for _ in range(3)]
+    a, b, c = (pub.encrypt_packed(x, bound=bound, additions=additions) for x in arrays)
+    factor = data.draw(st.integers(2 - additions, additions - 2))
+    got = priv.decrypt(PackedArray.from_bytes((a * factor + b - c).to_bytes(), pub))
+    x, y, z = (array.astype(object) for array in arrays)
+    assert got.dtype == np.int64
+    assert got.tolist() == np.asarray(x * factor + y - z).tolist()
+
+
+@STEADY
+@given(data=st.data())
 def test_aggregating_is_adding_one_after_the_other(keys: Keys, data: Any) -> None:
     pub, priv = keys
     count = data.draw(st.integers(1, 5))

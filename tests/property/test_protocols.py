@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from veilsum.encoding import FixedPoint
 from veilsum.errors import ProtocolError, VeilsumError
 from veilsum.field import GOLDILOCKS, P50, PrimeField
+from veilsum.paillier import PackedArray
 from veilsum.protocols import InMemoryTransport, Paillier, Plain, Sharing
 from veilsum.protocols.paillier import Opened
 
@@ -65,6 +66,20 @@ def test_all_protocols_give_the_same_integers(paillier, one, holders, field, dat
         narrow = len(updates) * encoding.limit < 2**63
         assert result.integers.dtype == (np.int64 if narrow else object)
         assert np.array_equal(result.sum, encoding.dequantise(result.integers))
+
+
+@given(encoding=encodings, clients=st.integers(1, 3000), signs=st.lists(st.sampled_from([-1, 1])))
+@settings(max_examples=60, deadline=None)
+def test_digits_of_any_encoding_and_roster_are_packed_whole(paillier, encoding, clients, signs):
+    update = encoding.bound * np.array([1, *signs])
+    session = paillier.open_session(range(clients), length=update.size, encoding=encoding)
+    _, _, client = paillier.parties(session, {0: update})
+    (encrypted,) = client.start()
+    packed = PackedArray.from_bytes(encrypted.ciphertexts, paillier.public_key)
+    digits = paillier._private_key.decrypt(packed)
+    assert digits.dtype == np.int64
+    assert digits.tolist() == session.encode(update).tolist()
+    assert (packed.additions, packed.used) == (clients, 1)
 
 
 @pytest.mark.parametrize("clients", [1, 2, 3, 4, 5])

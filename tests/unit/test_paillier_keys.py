@@ -1088,7 +1088,7 @@ def test_fingerprints_are_of_32_bytes_and_bind_the_order_of_the_numbers() -> Non
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_forked_process_has_compiled_keys_of_its_own() -> None:
-    pub, priv = keygen(256, insecure=True)
+    pub, priv = paillier.keygen(256, insecure=True)
     c = priv.encrypt([1, -2, 3])
     parents = (id(pub._core), id(priv._core_key))
     child = os.fork()

@@ -706,3 +706,13 @@ class TestContext:
     def test_a_negative_round_is_refused(self) -> None:
         with pytest.raises(ValueError, match="round_number: got -1"):
             proof_context(session_id=b"", client="a", round_number=-1)
+
+
+def test_packed_integers_with_a_proof_are_kept_whole(keys: Keys) -> None:
+    ciphertexts, proof = paillier.encrypt_packed_with_proof(
+        keys[0], [5, -7], context=CONTEXT, bound=8, additions=2
+    )
+    proof.verify(ciphertexts, context=CONTEXT)
+    opened = keys[1].decrypt(ciphertexts + keys[0].encrypt_packed([1, 1], bound=8, additions=2))
+    assert opened.dtype == np.int64
+    assert opened.tolist() == [6, -6]

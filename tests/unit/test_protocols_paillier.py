@@ -19,7 +19,6 @@ from veilsum.errors import (
 )
 from veilsum.protocols import InMemoryTransport, Paillier
 from veilsum.protocols.paillier import Combined, Encrypted, Opened
-from veilsum.wire import Kind, Writer
 
 ENCODING = FixedPoint.binary(8, bound=1000.0)
 UPDATES = np.array([[0.5, -1.0], [0.25, 2.0], [4.0, 4.0]])
@@ -43,10 +42,11 @@ def table(aggregator):
 class Table:
     """The parties of one session, started, and what the clients would send."""
 
-    def __init__(self, aggregator):
-        self.session = aggregator.open_session(range(3), length=2, encoding=ENCODING)
-        updates = dict(enumerate(UPDATES))
-        self.combiner, self.key_holder, *clients = aggregator.parties(self.session, updates)
+    def __init__(self, aggregator, updates):
+        self.session = aggregator.open_session(range(3), length=updates.shape[1], encoding=ENCODING)
+        self.combiner, self.key_holder, *clients = aggregator.parties(
+            self.session, dict(enumerate(updates))
+        )
         assert self.combiner.start() == self.key_holder.start() == []
         self.encrypted = [message for client in clients for message in client.start()]
 
@@ -57,13 +57,14 @@ class Table:
         return combined
 
 
-def seat(aggregator):
-    return Table(aggregator)
+def seat(aggregator, updates=UPDATES):
+    return Table(aggregator, updates)
 
 
-def reencrypted(message, public_key, values, **changes):
-    ciphertexts = public_key.encrypt(np.asarray(values), bound=changes.pop("bound", 2.0**18))
-    return replace(message, ciphertexts=ciphertexts.to_bytes(), **changes)
+def reencrypted(message, public_key, values, *, bound=2**18, additions=3, used=1):
+    """The message with other values, packed as those of `ENCODING` and three clients are."""
+    ciphertexts = used * public_key.encrypt_packed(values, bound=bound, additions=additions)
+    return replace(message, ciphertexts=ciphertexts.to_bytes())
 
 
 def test_three_rounds_lead_to_the_sum(table):
@@ -177,7 +178,7 @@ def test_a_key_holder_that_refused_may_still_answer(table):
         ((0, 7), r"the clients \[7\] are not known"),
         ((0, 0), "ascending"),
         ((1, 0), "ascending"),
-        ((0, 1), "limit"),
+        ((0, 1), r"262144.0, 3, 3\), expected .* 262144.0, 3, 2\) in this session"),
     ],
     ids=str,
 )
@@ -187,28 +188,33 @@ def test_the_key_holder_refuses_survivors_that_do_not_fit(table, clients, match)
         table.key_holder.receive(replace(combined, clients=clients))
 
 
-def test_the_key_holder_refuses_a_ciphertext_of_one(aggregator, table):
-    combined = table.combined()
-    ones = paillier.CipherArray.from_bytes(combined.ciphertexts, aggregator.public_key)
-    zeroed = ones * np.array([1, 0])
-    assert zeroed.limit == ones.limit
-    with pytest.raises(ProtocolError, match="got a 1"):
-        table.key_holder.receive(replace(combined, ciphertexts=zeroed.to_bytes()))
+@pytest.mark.parametrize("plaintext", [0, 7])
+def test_one_trivial_ciphertext_among_others_is_refused(aggregator, plaintext):
+    table = seat(aggregator, np.tile(UPDATES, 15))  # two ciphertexts each
+    size = 2 * 512 // 8
+    trivial = (1 + plaintext * aggregator.public_key.n).to_bytes(size, "little")
+
+    def altered(message):
+        return replace(message, ciphertexts=message.ciphertexts[:-size] + trivial)
+
+    with pytest.raises(ProtocolError, match=r"aggregator refuses .* got a 1") as caught:
+        table.combiner.receive(altered(table.encrypted[0]))
+    assert isinstance(caught.value.__cause__, InvalidCiphertext)
+    with pytest.raises(ProtocolError, match=r"key-holder refuses .* got a 1"):
+        table.key_holder.receive(altered(table.combined()))
 
 
 def test_the_key_holder_refuses_a_foreign_key(stranger, table):
     combined = table.combined()
     with pytest.raises(ProtocolError, match=r"key-holder refuses .* from 'aggregator': .* key"):
-        table.key_holder.receive(
-            reencrypted(combined, stranger.public_key, [1, 2], bound=3 * 2.0**18)
-        )
+        table.key_holder.receive(reencrypted(combined, stranger.public_key, [1, 2], used=3))
 
 
 def test_the_aggregator_refuses_a_sum_beyond_the_survivors_bound(aggregator, table):
     combined = table.combined()
-    most = 3 * 2**18
-    message = reencrypted(combined, aggregator.public_key, [most, 0], bound=most)
+    message = reencrypted(combined, aggregator.public_key, [2**18, 0], used=3)
     (opened,) = table.key_holder.receive(message)
+    assert opened.digit_sums.tolist() == [3 * 2**18, 0]
     with pytest.raises(ProtocolError, match="beyond what the survivors can have sent"):
         table.combiner.receive(opened)
 
@@ -222,14 +228,18 @@ def test_an_altered_ciphertext_decrypts_out_of_range(table):
     assert isinstance(caught.value.__cause__, BudgetExceeded | InvalidCiphertext)
 
 
-def test_a_sum_that_decrypts_beyond_its_limit_is_the_aggregators_fault(aggregator, table):
+@pytest.mark.parametrize(
+    "addend",
+    [3 * 2**18, 3 * 2**18 << 21, 1 << 2 * 21, 2**500],
+    ids=["first slot", "second slot", "no coordinate's slot", "beyond all slots"],
+)
+def test_a_sum_that_decrypts_beyond_its_limit_is_the_aggregators_fault(aggregator, table, addend):
     combined = table.combined()
     public = aggregator.public_key
-    sums = paillier.CipherArray.from_bytes(combined.ciphertexts, public)
-    huge = public.encrypt(np.array([2**40, 0]), bound=2.0**40)
-    forged = paillier.CipherArray(
-        public, (sums + huge).vector, shape=sums.shape, scale=1, limit=sums.limit
-    )
+    sums = paillier.PackedArray.from_bytes(combined.ciphertexts, public)
+    assert (sums.slot_bits, len(sums.vector)) == (21, 1)
+    vector = sums.vector.multiply(public.encrypt([addend], bound=2.0**500).vector, 1)
+    forged = paillier.PackedArray(public, vector, sums._packing, shape=(2,), used=3)
     message = replace(combined, ciphertexts=forged.to_bytes())
     with pytest.raises(ProtocolError, match="key-holder cannot go on with what came") as caught:
         table.key_holder.receive(message)
@@ -251,17 +261,20 @@ def test_only_the_aggregator_asks_the_key_holder(table):
 def test_the_aggregator_refuses_what_is_no_update_and_changes_nothing(aggregator, stranger, table):
     first = table.encrypted[0]
     public = aggregator.public_key
-    one = paillier.CipherArray.from_bytes(first.ciphertexts, public) * np.array([0, 1])
+    unpacked = public.encrypt([1, 2], bound=2.0**18)
     for message, cause, match in [
         (replace(first, ciphertexts=b""), DeserializationError, "header"),
         (replace(first, ciphertexts=first.ciphertexts[:-1]), DeserializationError, "body"),
-        (replace(first, ciphertexts=one.to_bytes()), InvalidCiphertext, "got a 1"),
+        (replace(first, ciphertexts=unpacked.to_bytes()), DeserializationError, "kind"),
         (reencrypted(first, stranger.public_key, [1, 2]), KeyMismatch, "another key"),
         (reencrypted(first, public, [1]), NoneType, r"\(1,\)"),
         (reencrypted(first, public, [[1, 2]]), NoneType, r"\(1, 2\)"),
         (reencrypted(first, public, [1, 2, 3]), DeserializationError, "elements"),
-        (reencrypted(first, public, [0.5, 1.0]), NoneType, "scale"),
-        (reencrypted(first, public, [1, 2], bound=2.0**19), NoneType, "limit"),
+        (reencrypted(first, public, [0.5, 1.0]), NoneType, "got .* 24, 262144.0, 3, 1"),
+        (reencrypted(first, public, [1, 2], bound=2**19), NoneType, "got .* 0, 524288.0, 3, 1"),
+        (reencrypted(first, public, [1, 2], additions=4), NoneType, "got .* 262144.0, 4, 1"),
+        (reencrypted(first, public, [1, 2], used=2), NoneType, "got .* 262144.0, 3, 2"),
+        (reencrypted(first, public, [1, 2], used=0), NoneType, "got .* 262144.0, 3, 0"),
         (replace(first, session_id=bytes(32)), NoneType, "foreign session"),
         (replace(first, sender="client-3"), NoneType, "expects no"),
         (replace(first, recipient="key-holder"), NoneType, "key-holder"),
@@ -301,26 +314,19 @@ def test_an_update_is_not_in_what_the_client_sends(aggregator):
     assert "ciphertexts" not in repr(sent[0])
 
 
-def test_ciphertexts_cost_twice_the_key(aggregator):
+def test_many_digits_share_a_ciphertext_of_twice_the_key(aggregator):
     def sent(width):
         result = aggregator.aggregate(np.ones((2, width)))
         return result.bytes["client-0", "aggregator", "protect"]
 
-    assert sent(2) - sent(1) == 2 * 512 // 8
-    assert sent(11) - sent(1) == 10 * 2 * 512 // 8
+    # Two digits of 2**52 and a sign are 55 bits: nine of them are in a plaintext.
+    assert sent(9) == sent(1)
+    assert sent(10) - sent(9) == 2 * 512 // 8
+    assert sent(91) - sent(1) == 10 * 2 * 512 // 8
 
 
-@pytest.mark.parametrize(
-    "digit_sums",
-    [
-        np.array([1, -(2**62)]),
-        np.array([2**80, -(2**90), 0], object),
-        np.array([0, 2**63], object),
-        np.array([-(2**63), 2**63 - 1]),
-    ],
-    ids=str,
-)
-def test_opened_sums_of_any_width_survive_the_wire(digit_sums):
+def test_opened_sums_survive_the_wire():
+    digit_sums = np.array([1, -(2**62), 2**62])
     opened = Opened(
         session_id=bytes(32), sender="key-holder", recipient="aggregator", digit_sums=digit_sums
     )
@@ -329,48 +335,33 @@ def test_opened_sums_of_any_width_survive_the_wire(digit_sums):
     assert arrived.digit_sums.tolist() == digit_sums.tolist()
 
 
-def test_opened_sums_have_one_encoding():
-    def opened(digit_sums):
-        return Opened(
-            session_id=bytes(32), sender="key-holder", recipient="aggregator", digit_sums=digit_sums
-        ).to_bytes()
-
-    narrow = np.array([5, -(2**63)])
-    assert opened(narrow.astype(object)) == opened(narrow)
-    for sums in ([], [5], [5, -(2**63)]):
-        writer = Writer(Kind.MESSAGE)
-        writer.text(Opened.label)
-        writer.blob(bytes(32))
-        writer.text("key-holder")
-        writer.text("aggregator")
-        writer.u8(1)
-        writer.u32(len(sums))
-        for value in sums:
-            writer.integer(value)
-        with pytest.raises(DeserializationError, match="fit int64 are written as int64"):
-            Opened.from_bytes(writer.finish())
+@pytest.mark.parametrize(
+    ("clients", "bound"),
+    [(1, 2.0**61), (2, 2.0**60), (3, 1.33 * 2.0**59), (8, 2.0**58), (9, 1.77 * 2.0**57)],
+)
+def test_the_widest_digits_fill_a_slot_and_add_up_exactly(aggregator, clients, bound):
+    encoding = FixedPoint(scale=1, bound=bound)
+    session = aggregator.open_session(range(clients), length=3, encoding=encoding)
+    assert session.digits.count == 1
+    odd = int(bound) - 1 if clients == 1 else 2**53 - 1
+    updates = np.array([[int(bound), -int(bound), odd]] * clients)
+    result = aggregator.aggregate(updates, encoding=encoding)
+    assert result.integers.tolist() == [clients * x for x in (int(bound), -int(bound), odd)]
 
 
-def test_wide_coordinates_take_one_ciphertext_each(aggregator):
+def test_wide_coordinates_take_several_slots(aggregator):
     encoding = FixedPoint.binary(100, bound=2.0**20)
     session = aggregator.open_session(range(3), length=2, encoding=encoding)
-    assert session.digits.count == 1
+    assert session.digits.count == 3
     result = aggregator.aggregate(UPDATES, encoding=encoding)
     assert result.integers.tolist() == [int(x * 2**100) for x in UPDATES.sum(axis=0)]
 
 
-def test_coordinates_wider_than_the_key_are_split_in_digits(aggregator):
+def test_coordinates_may_be_wider_than_the_key(aggregator):
     encoding = FixedPoint.binary(600, bound=2.0**20)
-    assert aggregator.open_session(range(3), length=2, encoding=encoding).digits.count > 1
+    assert aggregator.open_session(range(3), length=2, encoding=encoding).digits.count > 9
     result = aggregator.aggregate(UPDATES, encoding=encoding)
     assert result.integers.tolist() == [int(x * 4) * 2**598 for x in UPDATES.sum(axis=0)]
-
-
-def test_coordinates_as_wide_as_the_key_leave_room_for_their_bound(stranger):
-    widest = 0.99 * stranger.public_key.plaintext_limit
-    encoding = FixedPoint(scale=1, bound=widest)
-    result = stranger.aggregate([[widest, -1.0]], encoding=encoding)
-    assert result.integers.tolist() == [int(widest), -1]
 
 
 def test_messages_know_their_phases():

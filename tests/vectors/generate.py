@@ -6,7 +6,8 @@ writes the files of `FILES` (by default into ``v1`` beside this file), always th
 Sources: field arithmetic by Python's own ``%`` and ``pow``; Shamir, "How to share a
 secret" (1979), by evaluating polynomials; Paillier, "Public-key cryptosystems based on composite
 degree residuosity classes" (1999), with the randomness of Damgard, Jurik and Nielsen (2010), by
-Python's ``pow``; the wire format by its published layout.
+Python's ``pow``; keys under a password by ``hashlib.scrypt`` and, on integers, AES of FIPS 197 and
+GCM of NIST SP 800-38D; the wire format by its published layout.
 Integers are plain JSON numbers and can exceed 2**53.
 """
 
@@ -19,6 +20,7 @@ import re
 import struct
 import sys
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +34,10 @@ PRIVATE_KEY_KIND = 2
 CIPHER_ARRAY_KIND = 3
 SHARES_KIND = 4
 MESSAGE_KIND = 5
+PACKED_ARRAY_KIND = 6
 KEY_CERTIFICATE_KIND = 7
 PLAINTEXT_PROOF_KIND = 8
+SEALED_KEY_KIND = 9
 DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
 
@@ -267,10 +271,15 @@ def digits_of_root(k: int, bits: int) -> int:
     return root >> (root.bit_length() - bits)
 
 
-# The first primes that are 3 modulo 4 after the digits of sqrt(3) and sqrt(14), by length.
+# The first primes that fit a key after the digits of sqrt(3) and sqrt(14), by length.
 PRIMES = {
     bits: (digits_of_root(3, bits) + first, digits_of_root(14, bits) + second)
-    for bits, first, second in ((256, 278, 968), (512, 122, 58), (1024, 911, 315))
+    for bits, first, second in (
+        (256, 278, 968),
+        (512, 122, 58),
+        (1024, 911, 315),
+        (1536, 324, 15872),
+    )
 }
 
 
@@ -539,19 +548,9 @@ def bad_arrays(rng: random.Random, key: dict[str, Any]) -> list[dict[str, str]]:
         ("rows of 2**60 elements", "DeserializationError", {"rows": [2**60, width]}),
     ]
     body = array_body(key, c, 1, 1)
-    good = message(CIPHER_ARRAY_KIND, body)
     dtype_at = len(body) - len(array("uint64", [2, width], [0] * 2 * width))
     raw = [
-        ("no bytes", b""),
-        ("truncated header", good[:13]),
-        ("truncated", good[:-1]),
-        ("truncated, with the length to match", message(CIPHER_ARRAY_KIND, body[:-1])),
-        ("trailing byte", good + b"\0"),
-        ("trailing byte inside the body", message(CIPHER_ARRAY_KIND, body + b"\0")),
-        ("unknown version", good[:4] + b"\0" + good[5:]),
-        ("another magic", b"VSUN" + good[4:]),
-        ("another kind", message(SHARES_KIND, body)),
-        ("body length above its cap", good[:6] + u64(2**63) + good[14:]),
+        *broken(CIPHER_ARRAY_KIND, body),
         (
             "signed words",
             message(CIPHER_ARRAY_KIND, body[:dtype_at] + u8(3) + body[dtype_at + 1 :]),
@@ -572,6 +571,654 @@ def bad_arrays(rng: random.Random, key: dict[str, Any]) -> list[dict[str, str]]:
         *({"name": n, "error": e, "bytes": b.hex()} for n, e, b in changed),
         *({"name": n, "error": "DeserializationError", "bytes": b.hex()} for n, b in raw),
     ]
+
+
+def broken(kind: int, body: bytes) -> list[tuple[str, bytes]]:
+    """Damages that no message survives."""
+    good = message(kind, body)
+    return [
+        ("no bytes", b""),
+        ("truncated header", good[:13]),
+        ("truncated", good[:-1]),
+        ("truncated, with the length to match", message(kind, body[:-1])),
+        ("trailing byte", good + b"\0"),
+        ("trailing byte inside the body", message(kind, body + b"\0")),
+        ("unknown version", good[:4] + b"\0" + good[5:]),
+        ("another magic", b"VSUN" + good[4:]),
+        ("another kind", message(SHARES_KIND, body)),
+        ("body length above its cap", good[:6] + u64(2**63) + good[14:]),
+    ]
+
+
+# Paillier: products and weighted sums of fixed ciphertexts
+
+
+def product_vectors(rng: random.Random) -> dict[str, Any]:
+    keys = [paillier_key(rng, *PRIMES[bits // 2]) for bits in (512, 2048, 3072)]
+    return {
+        "origin": "Paillier 1999 and Damgard, Jurik, Nielsen 2010 on Python integers",
+        "keys": [products(rng, key, number) for key, number in zip(keys, (8, 4, 4), strict=True)],
+        "bad_integers": bad_integers(rng, keys[0]),
+    }
+
+
+def products(rng: random.Random, key: dict[str, Any], number: int) -> dict[str, Any]:
+    """Ciphertexts of a key, and what weights of 8, 32 and 64 bits make of them."""
+    messages = [-(2**62), 2**62, -1, 0, *(rng.randint(-(2**62), 2**62) for _ in range(number))]
+    messages = messages[:number]
+    exponents, c = encrypted(rng, key, messages)
+    factors = sorted({s * k for s in (1, -1) for bits in (8, 32, 64) for k in edges(bits)})
+    square = key["n"] ** 2
+    return key | {
+        "messages": messages,
+        "exponents": exponents,
+        "ciphertexts": c,
+        "total": math.prod(c) % square,
+        "powers": [[k, pow(c[0], k, square)] for k in factors],
+        "weighted": [
+            weighted(rng, key, c, messages, *layout)
+            for layout in itertools.product((8, 32, 64), (number, 2 * number + 1), (False, True))
+        ]
+        + [weighted(rng, key, c, messages, 32, 300, signed) for signed in (False, True)],
+        "matrix": matrix_products(rng, key, c),
+    }
+
+
+def edges(bits: int) -> list[int]:
+    return [2 ** (bits - 1) - 1, 2 ** (bits - 1), 2**bits - 1]
+
+
+def encrypted(
+    rng: random.Random, key: dict[str, Any], messages: list[int]
+) -> tuple[list[int], list[int]]:
+    """Exponents, the longest and the shortest among them, and the ciphertexts that they give."""
+    half, n = key["bits"] // 2, key["n"]
+    exponents = [2**half - 1, 0, *(rng.getrandbits(half) for _ in messages)][: len(messages)]
+    c = [
+        (1 + m * n) * pow(key["h_s"], r, n**2) % n**2
+        for m, r in zip(messages, exponents, strict=True)
+    ]
+    return exponents, c
+
+
+def weighted(
+    rng: random.Random,
+    key: dict[str, Any],
+    c: list[int],
+    messages: list[int],
+    bits: int,
+    terms: int,
+    signed: bool,
+) -> dict[str, Any]:
+    """A sum of terms under weights; term i is the ciphertext i modulo their number."""
+    drawn = [2**bits - 1, 0, 1, *(rng.getrandbits(bits) for _ in range(terms))][:terms]
+    weights = [-w if signed and i % 2 == 0 else w for i, w in enumerate(drawn)]
+    square = key["n"] ** 2
+    folded = [sum(weights[i :: len(c)]) for i in range(len(c))]
+    return {
+        "name": f"{terms} {'signed ' if signed else ''}weights of {bits} bits",
+        "weights": weights,
+        "ciphertext": math.prod(map(pow, c, folded, [square] * len(c))) % square,
+        "plaintext": sum(map(math.prod, zip(folded, messages, strict=True))),
+    }
+
+
+def matrix_products(rng: random.Random, key: dict[str, Any], c: list[int]) -> dict[str, Any]:
+    """Weights @ the ciphertexts as a matrix of two columns, the same weights.T the other way."""
+    square = key["n"] ** 2
+    columns = [c[0::2], c[1::2]]
+    weights = [[rng.randint(-(2**31), 2**31) for _ in columns[0]] for _ in range(3)]
+    return {
+        "weights": weights,
+        "product": [
+            [math.prod(map(pow, column, row, [square] * len(row))) % square for column in columns]
+            for row in weights
+        ],
+    }
+
+
+def bad_integers(rng: random.Random, key: dict[str, Any]) -> list[dict[str, Any]]:
+    """Integers that are no ciphertexts, and what else an array of them must not state."""
+    n, p, q = key["n"], key["p"], key["q"]
+    numbers = [
+        ("zero", 0),
+        ("negative", -1),
+        ("n squared", n**2),
+        ("n squared and one", n**2 + 1),
+        ("not reduced", n**2 + 4),
+        ("n", n),
+        ("a multiple of p", p * rng.randrange(n)),
+        ("a multiple of q", q * rng.randrange(n)),
+    ]
+    return [
+        *(
+            {"name": name, "error": "InvalidCiphertext", "integers": [4, bad], "limit": 1}
+            for name, bad in numbers
+        ),
+        {
+            "name": "limit beyond the key",
+            "error": "BudgetExceeded",
+            "integers": [4],
+            "limit": (n - 1) // 2 + 1,
+        },
+    ]
+
+
+# Paillier: packed arrays
+
+
+def packing_vectors(rng: random.Random) -> dict[str, Any]:
+    small, middle, large = (paillier_key(rng, *PRIMES[b // 2]) for b in (512, 2048, 3072))
+    tiny, huge = 2.0**-900, 2.0**900
+    good = [
+        packed(rng, small, "signed edges", [3, 4], 8, 1.0, 5, at_edges(1.0, 8, 12)),
+        packed(
+            rng, small, "a bound that is no power of two", [5], 20, 0.3, 7, at_edges(0.3, 20, 5)
+        ),
+        packed(rng, small, "one bit", [2, 2], 1, 4.0, 3, [4.0, -4.0, 1.0, -3.0]),
+        packed(rng, small, "the widest slot", [9], 53, 1.0, 511, at_edges(1.0, 53, 9)),
+        packed(rng, small, "the smallest bound", [3], 10, tiny, 4, [tiny, -tiny, tiny / 2048]),
+        packed(rng, small, "the largest bound", [3], 10, huge, 4, [-huge, huge / 3, -huge / 2048]),
+        packed(
+            rng, small, "every slot of two ciphertexts", [48], 16, 2.0, 9, at_edges(2.0, 16, 48)
+        ),
+        packed(rng, small, "no axes", [], 24, 8.0, 100, [-2.7182818]),
+        packed(rng, small, "empty", [0, 3], 24, 8.0, 100, []),
+        packed(rng, small, "integers", [2, 5], 0, 1000.9, 3, [1000, -1000, 0, 1, -1, *range(5)]),
+        packed(rng, small, "wide integers", [4], 0, 2.0**60, 3, [2**60, -(2**60), 2**53 + 1, -1]),
+        packed(rng, middle, "2048 bits", [65], 24, 8.0, 100, at_edges(8.0, 24, 65)),
+        packed(rng, large, "3072 bits", [96], 24, 1.0, 100, at_edges(1.0, 24, 96)),
+    ]
+    assert [good[i]["slots"] for i in (3, 6, 11, 12)] == [8, 24, 63, 95]
+    keys = {str(key["bits"]): key for key in (small, middle, large)}
+    return {
+        "origin": "Paillier 1999 on Python integers, packed by fractions",
+        "keys": keys,
+        "good": good,
+        "bad_values": bad_values(),
+        "bad_operands": bad_operands(rng, small, good[0]),
+        "bad_plaintexts": bad_plaintexts(rng, small),
+        "bad_bytes": bad_packed_bytes(rng, small),
+    }
+
+
+def at_edges(bound: float, bits: int, count: int) -> list[float]:
+    """The bound, halves of units that are rounded to even, and what lies between."""
+    unit = float(unit_of(bound, bits))
+    halves = [0.5, 1.5, -0.5, -2.5] if bits < 53 else [1.0, -1.0, 2.0, -3.0]
+    steps = [bound * (i / count) * (-1) ** i for i in range(count)]
+    return [bound, -bound, -0.0, *(h * unit for h in halves), *steps][:count]
+
+
+def unit_of(bound: float, bits: int) -> Fraction:
+    """The part 2**-bits of the least power of two from the bound on; 1 for integers, of 0 bits."""
+    if bits == 0:
+        return Fraction(1)
+    numerator, denominator = bound.as_integer_ratio()
+    whole = Fraction(2) ** ((numerator - 1).bit_length() - (denominator.bit_length() - 1))
+    assert whole / 2 < Fraction(bound) <= whole
+    return whole / (1 << bits)
+
+
+def layout(key: dict[str, Any], bits: int, bound: float, additions: int) -> tuple[int, int, int]:
+    """The largest magnitude of a value in units, the bits of a slot, and slots of a ciphertext."""
+    limit = round(Fraction(bound) / unit_of(bound, bits)) if bits else math.floor(bound)
+    slot_bits = (limit * additions).bit_length() + 1
+    return limit, slot_bits, (key["bits"] - 1) // slot_bits
+
+
+def packed(
+    rng: random.Random,
+    key: dict[str, Any],
+    name: str,
+    extents: list[int],
+    bits: int,
+    bound: float,
+    additions: int,
+    values: Sequence[float],
+) -> dict[str, Any]:
+    """An array of packed values, and its multiples; integers have 0 bits."""
+    assert len(values) == math.prod(extents)
+    unit = unit_of(bound, bits)
+    _, slot_bits, slots = layout(key, bits, bound, additions)
+    integers = [round(Fraction(value) / unit) for value in values]
+    plaintexts = [
+        sum(i << slot_bits * at for at, i in enumerate(integers[start : start + slots]))
+        for start in range(0, len(integers), slots)
+    ]
+    exponents, c = encrypted(rng, key, plaintexts)
+    stated = {"extents": extents, "bits": bits, "bound": bound, "additions": additions}
+    square = key["n"] ** 2
+    factors = sorted({0, 1, -1, min(2, additions), additions, -additions})
+    return {
+        "name": name,
+        "key": str(key["bits"]),
+        **stated,
+        "slot_bits": slot_bits,
+        "slots": slots,
+        "values": values,
+        "integers": integers,
+        "plaintexts": plaintexts,
+        "exponents": exponents,
+        "ciphertexts": c,
+        "bytes": packed_bytes(key, c, **stated).hex(),
+        "multiples": [
+            {
+                "factor": k,
+                "values": [float(k * i * unit) if bits else k * i for i in integers],
+                "ciphertexts": [pow(a, k, square) for a in c],
+            }
+            for k in factors
+        ],
+    }
+
+
+def packed_bytes(key: dict[str, Any], ciphertexts: list[int], **changes: Any) -> bytes:
+    return message(PACKED_ARRAY_KIND, packed_body(key, ciphertexts, **changes))
+
+
+def packed_body(
+    key: dict[str, Any],
+    ciphertexts: list[int],
+    *,
+    extents: Sequence[int],
+    bits: int = 8,
+    bound: float = 1.0,
+    additions: int = 5,
+    used: int = 1,
+    rows: Sequence[int] | None = None,
+    digest: bytes | None = None,
+    dtype: str = "uint64",
+) -> bytes:
+    width = 2 * key["bits"] // 64
+    words = [c >> 64 * i & (2**64 - 1) for c in ciphertexts for i in range(width)]
+    return b"".join(
+        [
+            blob(bytes.fromhex(key["fingerprint"]) if digest is None else digest),
+            shape(extents),
+            u8(bits),
+            struct.pack("<d", bound),
+            u64(additions),
+            u64(used),
+            array(dtype, [len(ciphertexts), width] if rows is None else rows, words),
+        ]
+    )
+
+
+def bad_values() -> list[dict[str, Any]]:
+    """Values (floats in Python's words) and packings that encryption must refuse."""
+    good = {"values": ["1.0"], "bits": 8, "bound": 1.0, "additions": 5}
+    cases: list[tuple[str, str, dict[str, Any]]] = [
+        ("NaN", "BudgetExceeded", {"values": ["0.0", "nan"]}),
+        ("infinity", "BudgetExceeded", {"values": ["inf", "0.0"]}),
+        ("negative infinity", "BudgetExceeded", {"values": ["-inf"]}),
+        ("the next float above the bound", "BudgetExceeded", {"values": ["1.0000000000000002"]}),
+        ("the next below its negative", "BudgetExceeded", {"values": ["-1.0000000000000002"]}),
+        ("a slot of 64 bits", "BudgetExceeded", {"bits": 53, "additions": 1024}),
+        ("no bits", "ValueError", {"bits": 0}),
+        ("more bits than a float has", "ValueError", {"bits": 54, "additions": 1}),
+        ("no additions", "ValueError", {"additions": 0}),
+        ("bound zero", "ValueError", {"values": ["0.0"], "bound": 0.0}),
+        ("negative bound", "ValueError", {"bound": -1.0}),
+        ("bound too small", "ValueError", {"values": ["0.0"], "bound": 2.0**-901}),
+        ("bound too large", "ValueError", {"bound": 2.0**901}),
+        ("an integer above the bound", "BudgetExceeded", {"values": [2, 3], "bound": 2.9}),
+        ("an integer below its negative", "BudgetExceeded", {"values": [-3], "bound": 2.9}),
+        ("an integer beyond 64 bits", "BudgetExceeded", {"values": [2**64], "bound": 2.0**50}),
+        (
+            "integers in 64 bits",
+            "BudgetExceeded",
+            {"values": [1], "bound": 2.0**62, "additions": 1},
+        ),
+        ("a bound below 1 for integers", "ValueError", {"values": [0], "bound": 0.5}),
+    ]
+    return [{"name": name, "error": error, **good, **change} for name, error, change in cases]
+
+
+def bad_operands(
+    rng: random.Random, key: dict[str, Any], good: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Arrays that do not add to the first good one."""
+    other = paillier_key(rng, key["p"], key["q"])
+    assert other["n"] == key["n"]
+    assert other["h"] != key["h"]
+    stated = {name: good[name] for name in ("extents", "bits", "bound", "additions")}
+    cases: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
+        ("another base under the same n", "KeyMismatch", other, {}),
+        ("another shape of the same size", "ScaleMismatch", key, {"extents": [4, 3]}),
+        ("fewer bits", "ScaleMismatch", key, {"bits": 7}),
+        ("integers", "ScaleMismatch", key, {"bits": 0, "bound": 256.0}),
+        ("another bound", "ScaleMismatch", key, {"bound": 0.99}),
+        ("twice the bound", "ScaleMismatch", key, {"bound": 2.0}),
+        ("other additions", "ScaleMismatch", key, {"additions": 6}),
+        ("all additions used", "BudgetExceeded", key, {"used": 5}),
+    ]
+    return [
+        {
+            "name": name,
+            "error": error,
+            "public_bytes": under["public_bytes"],
+            "bytes": packed_bytes(under, good["ciphertexts"], **stated | change).hex(),
+        }
+        for name, error, under, change in cases
+    ]
+
+
+def bad_plaintexts(rng: random.Random, key: dict[str, Any]) -> list[dict[str, Any]]:
+    """Encryptions of what no array that states their packing holds: decryption must refuse."""
+    limit, slot_bits, slots = layout(key, 8, 1.0, 5)
+    full = {"extents": [slots]}
+    part = {"extents": [slots - 1]}
+    top = slot_bits * (slots - 1)
+    cases: list[tuple[str, int, dict[str, Any]]] = [
+        ("the first slot beyond its limit", limit + 1, full),
+        ("the first slot below its limit", -limit - 1, full),
+        ("the last slot beyond its limit", limit + 1 << top, full),
+        ("the last slot below its limit", -limit - 1 << top, full),
+        ("the largest number of a slot", (1 << slot_bits - 1) - 1, full),
+        ("the least number of a slot", -1 << slot_bits - 1, full),
+        ("a carry into the next slot", (1 << slot_bits) + limit + 1, full),
+        ("a value after the last", 1 << top, part),
+        ("a negative value after the last", -1 << top, part),
+        ("the largest plaintext", (key["n"] - 1) // 2, full),
+        ("the least plaintext", -(key["n"] - 1) // 2, full),
+        ("two arrays' sum that states one", 2 * limit, full),
+        ("six arrays' sum that states five", 6 * limit, full | {"used": 5}),
+        ("a sum that states none", 1, full | {"used": 0}),
+    ]
+    return [
+        {
+            "name": name,
+            "plaintext": m,
+            "bytes": packed_bytes(key, encrypted(rng, key, [m])[1], **stated).hex(),
+        }
+        for name, m, stated in cases
+    ]
+
+
+def bad_packed_bytes(rng: random.Random, key: dict[str, Any]) -> list[dict[str, str]]:
+    """Encodings that a reader of packed arrays must refuse."""
+    n, square = key["n"], key["n"] ** 2
+    slots = layout(key, 8, 1.0, 5)[2]
+    width = 2 * key["bits"] // 64
+    _, c = encrypted(rng, key, [1, -1])
+    two = [2 * slots]
+    others: list[tuple[str, str, dict[str, Any]]] = [
+        ("wrong fingerprint", "KeyMismatch", {"digest": bytes(32)}),
+        ("empty fingerprint", "KeyMismatch", {"digest": b""}),
+        ("fingerprint above its cap", "DeserializationError", {"digest": bytes(33)}),
+        ("shape for more ciphertexts", "InvalidCiphertext", {"extents": [2 * slots + 1]}),
+        ("shape for fewer ciphertexts", "DeserializationError", {"extents": [slots]}),
+        ("shape for no ciphertexts", "DeserializationError", {"extents": [0]}),
+        ("too many axes", "DeserializationError", {"extents": [1] * 33}),
+        ("shape above its cap", "DeserializationError", {"extents": [2**20, 2**20]}),
+        ("a bound below 1 for integers", "InvalidCiphertext", {"bits": 0, "bound": 0.5}),
+        ("integers beyond a slot", "InvalidCiphertext", {"bits": 0, "bound": 2.0**62}),
+        ("integers in fewer slots", "InvalidCiphertext", {"bits": 0, "bound": 2.0**30}),
+        ("more bits than a float has", "InvalidCiphertext", {"bits": 54, "additions": 1}),
+        ("bound zero", "InvalidCiphertext", {"bound": 0.0}),
+        ("negative bound", "InvalidCiphertext", {"bound": -1.0}),
+        ("bound too small", "InvalidCiphertext", {"bound": 2.0**-901}),
+        ("bound too large", "InvalidCiphertext", {"bound": 2.0**901}),
+        ("bound infinite", "DeserializationError", {"bound": math.inf}),
+        ("bound NaN", "DeserializationError", {"bound": math.nan}),
+        ("no additions", "InvalidCiphertext", {"additions": 0}),
+        ("additions beyond a slot", "InvalidCiphertext", {"additions": 2**54}),
+        ("additions of 2**64 - 1", "InvalidCiphertext", {"additions": 2**64 - 1}),
+        ("additions for another number of slots", "InvalidCiphertext", {"additions": 1000}),
+        ("more used than the additions", "BudgetExceeded", {"used": 6}),
+        ("used 2**64 - 1 times", "BudgetExceeded", {"used": 2**64 - 1}),
+        ("rows of another width", "InvalidCiphertext", {"rows": [1, 2 * width]}),
+        ("rows with one axis", "InvalidCiphertext", {"rows": [2 * width]}),
+        ("rows with three axes", "DeserializationError", {"rows": [1, 2, width]}),
+        ("more rows than bytes", "DeserializationError", {"rows": [2, width + 1]}),
+        ("rows of 2**60 elements", "DeserializationError", {"rows": [2**60, width]}),
+        ("signed words", "DeserializationError", {"dtype": "int64", "ciphertexts": [1, 1]}),
+    ]
+    numbers = [
+        ("zero", 0),
+        ("n squared", square),
+        ("all ones", (1 << 64 * width) - 1),
+        ("n", n),
+        ("a multiple of p", key["p"] * rng.randrange(n)),
+        ("a multiple of q", key["q"] * rng.randrange(n)),
+    ]
+    changes = [
+        *(
+            (name, error, {"ciphertexts": c, "extents": two} | change)
+            for name, error, change in others
+        ),
+        *(
+            (
+                f"{place} ciphertext: {name}",
+                "InvalidCiphertext",
+                {"ciphertexts": pair, "extents": two},
+            )
+            for name, bad in numbers
+            for place, pair in (("first", [bad, c[0]]), ("second", [c[0], bad]))
+        ),
+    ]
+    raw = broken(PACKED_ARRAY_KIND, packed_body(key, c, extents=two))
+    return [
+        *({"name": n, "error": e, "bytes": packed_bytes(key, **c).hex()} for n, e, c in changes),
+        *({"name": n, "error": "DeserializationError", "bytes": b.hex()} for n, b in raw),
+    ]
+
+
+# Textbook Paillier
+
+
+def classic_vectors(rng: random.Random) -> dict[str, Any]:
+    primes = [(5, 7), (293, 433), *(PRIMES[bits // 2] for bits in (512, 2048, 3072))]
+    p, q = primes[1]
+    return {
+        "origin": "Paillier 1999, scheme 1, on Python integers",
+        "keys": [textbook(rng, *pair) for pair in primes],
+        "bad_moduli": [4, 1, 0, -15, 2**64],
+        "bad_primes": [[7, 7], [2, 7], [7, 2], [1, 7], [9, 7], [7, 561], [-5, 7]],
+        "bad_units": [[p * q, r] for r in (0, p, q, p * q, p * (q - 1))],
+        "bad_ciphertexts": [[p, q, c] for c in (0, -1, p, q, p * q, p**2, (p * q) ** 2)],
+        "outside": [[p, q, c] for c in (0, -1, (p * q) ** 2, (p * q) ** 2 + 1)],
+    }
+
+
+def textbook(rng: random.Random, p: int, q: int) -> dict[str, Any]:
+    n = p * q
+    square = n**2
+    half = n // 2
+    messages = [0, 1, n - 1, half, half + 1, -1, n, rng.randrange(n)]
+    units = [
+        1,
+        n - 1,
+        *(r for r in (rng.randrange(1, n) for _ in range(60)) if math.gcd(r, n) == 1),
+    ]
+    count = len(messages) if n.bit_length() < 2048 else 4
+    pairs = list(zip(messages, units[1:], strict=False))[:count]
+    c = [(1 + m * n) * pow(r, n, square) % square for m, r in pairs]
+    factors = [0, 1, -1, 2**8 - 1, -(2**31), 2**64 - 1, -(2**64) + 1]
+    return {
+        "p": p,
+        "q": q,
+        "encryptions": [[m, r, e] for (m, r), e in zip(pairs, c, strict=True)],
+        "with_r_1": 1 + messages[3] * n,
+        "sums": [[a, b, a * b % square] for a, b in itertools.pairwise(c)],
+        "plain_sums": [[c[0], m, c[0] * (1 + m * n) % square] for m in (-1, half, n + 1)],
+        "products": [[c[1], k, pow(c[1], k, square)] for k in factors],
+    }
+
+
+# Private keys under a password
+
+
+def sealed_vectors(rng: random.Random) -> dict[str, Any]:
+    small, large = (paillier_key(rng, *PRIMES[bits // 2]) for bits in (512, 3072))
+    good = [
+        sealed(rng, small, b"correct horse battery staple"),
+        sealed(rng, large, bytes(range(256))),
+    ]
+    return {
+        "origin": "hashlib.scrypt, and AES-256-GCM on Python integers",
+        "good": good,
+        "bad": bad_sealed(rng, small, good[0]),
+    }
+
+
+def sealed(rng: random.Random, key: dict[str, Any], password: bytes) -> dict[str, Any]:
+    salt, nonce = rng.randbytes(16), rng.randbytes(12)
+    plain = bytes.fromhex(key["private_bytes"])
+    return {
+        "bits": key["bits"],
+        "private_bytes": key["private_bytes"],
+        "password": password.hex(),
+        "salt": salt.hex(),
+        "nonce": nonce.hex(),
+        "bytes": seal(plain, password, salt, nonce).hex(),
+    }
+
+
+def seal(plain: bytes, password: bytes, salt: bytes, nonce: bytes) -> bytes:
+    key = hashlib.scrypt(password, salt=salt, n=2**17, r=8, p=1, dklen=32, maxmem=2**28)
+    header = sealed_bytes(salt, nonce, bytes(len(plain) + 16))[: -len(plain) - 16]
+    return header + gcm_encrypt(key, nonce, plain, header)
+
+
+def sealed_bytes(salt: bytes, nonce: bytes, ciphertext: bytes, *, cost: int = 17) -> bytes:
+    return message(SEALED_KEY_KIND, u8(cost) + blob(salt) + blob(nonce) + blob(ciphertext))
+
+
+def bad_sealed(
+    rng: random.Random, key: dict[str, Any], good: dict[str, Any]
+) -> list[dict[str, str]]:
+    """Bytes that, with the password given, must not be read as a key."""
+    data, password = bytes.fromhex(good["bytes"]), bytes.fromhex(good["password"])
+    salt, nonce = rng.randbytes(16), rng.randbytes(12)
+    public = bytes.fromhex(key["public_bytes"])
+    equal = message(PRIVATE_KEY_KIND, 2 * integer(key["p"]) + integer(key["h"]))
+    malformed = [
+        *broken(SEALED_KEY_KIND, data[14:]),
+        ("a cost below the least", sealed_bytes(salt, nonce, bytes(99), cost=16)),
+        ("a cost above the cap", sealed_bytes(salt, nonce, bytes(99), cost=21)),
+        ("a cost of 2**255", sealed_bytes(salt, nonce, bytes(99), cost=255)),
+        ("a salt too short", sealed_bytes(salt[:15], nonce, bytes(99))),
+        ("a salt too long", sealed_bytes(salt + b"\0", nonce, bytes(99))),
+        ("no salt", sealed_bytes(b"", nonce, bytes(99))),
+        ("a nonce too short", sealed_bytes(salt, nonce[:11], bytes(99))),
+        ("a nonce too long", sealed_bytes(salt, nonce + b"\0", bytes(99))),
+        ("a key above the cap", sealed_bytes(salt, nonce, bytes(4097))),
+        ("a key that is not encrypted", bytes.fromhex(key["private_bytes"])),
+    ]
+    opened = [
+        ("an altered salt", "DeserializationError", flipped(data, 23)),
+        ("an altered nonce", "DeserializationError", flipped(data, 47)),
+        ("an altered key", "DeserializationError", flipped(data, 67)),
+        ("an altered tag", "DeserializationError", flipped(data, len(data) - 1)),
+        ("a public key inside", "DeserializationError", seal(public, password, salt, nonce)),
+        ("equal primes inside", "InvalidKey", seal(equal, password, salt, nonce)),
+    ]
+    return [
+        *(
+            {"name": name, "error": "DeserializationError", "password": good["password"]}
+            | {"bytes": bad.hex()}
+            for name, bad in malformed
+        ),
+        *(
+            {"name": name, "error": error, "password": good["password"], "bytes": bad.hex()}
+            for name, error, bad in opened
+        ),
+        {
+            "name": "another password",
+            "error": "DeserializationError",
+            "password": b"Correct horse battery staple".hex(),
+            "bytes": good["bytes"],
+        },
+    ]
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+def gcm_encrypt(key: bytes, nonce: bytes, plain: bytes, header: bytes) -> bytes:
+    """NIST SP 800-38D, section 7.1, for nonces of 12 bytes: the ciphertext and its tag."""
+    blocks = -(-len(plain) // 16)
+    stream = b"".join(aes_encrypt(key, nonce + (2 + i).to_bytes(4, "big")) for i in range(blocks))
+    ciphertext = bytes(a ^ b for a, b in zip(plain, stream, strict=False))
+    h = int.from_bytes(aes_encrypt(key, bytes(16)), "big")
+    padded = b"".join(part + bytes(-len(part) % 16) for part in (header, ciphertext))
+    padded += (8 * len(header)).to_bytes(8, "big") + (8 * len(ciphertext)).to_bytes(8, "big")
+    y = 0
+    for at in range(0, len(padded), 16):
+        y = gcm_multiply(y ^ int.from_bytes(padded[at : at + 16], "big"), h)
+    tag = y ^ int.from_bytes(aes_encrypt(key, nonce + (1).to_bytes(4, "big")), "big")
+    return ciphertext + tag.to_bytes(16, "big")
+
+
+def gcm_multiply(x: int, y: int) -> int:
+    """SP 800-38D, algorithm 1; the leftmost bit is the constant term."""
+    z = 0
+    for i in range(127, -1, -1):
+        z ^= y * (x >> i & 1)
+        y = y >> 1 ^ 0xE1 << 120 if y & 1 else y >> 1
+    return z
+
+
+def aes_encrypt(key: bytes, block: bytes) -> bytes:
+    """FIPS 197, section 5.1, for keys of 32 bytes; byte 4 c + r is row r of column c."""
+    round_keys = aes_round_keys(key)
+    state = xored(block, round_keys[0])
+    for number, round_key in enumerate(round_keys[1:], start=1):
+        state = bytes(AES_BOX[state[(at + 4 * (at % 4)) % 16]] for at in range(16))
+        if number < 14:
+            state = b"".join(aes_mixed(state[at : at + 4]) for at in range(0, 16, 4))
+        state = xored(state, round_key)
+    return state
+
+
+def aes_round_keys(key: bytes) -> list[bytes]:
+    words = [key[at : at + 4] for at in range(0, 32, 4)]
+    constant = 1
+    for i in range(8, 60):
+        word = words[-1]
+        if i % 4 == 0:
+            word = bytes(AES_BOX[b] for b in (word[1:] + word[:1] if i % 8 == 0 else word))
+        if i % 8 == 0:
+            word = xored(word, bytes([constant, 0, 0, 0]))
+            constant = aes_product(constant, 2)
+        words.append(xored(words[-8], word))
+    return [b"".join(words[i : i + 4]) for i in range(0, 60, 4)]
+
+
+def aes_mixed(column: bytes) -> bytes:
+    return bytes(
+        aes_product(column[r], 2)
+        ^ aes_product(column[(r + 1) % 4], 3)
+        ^ column[(r + 2) % 4]
+        ^ column[(r + 3) % 4]
+        for r in range(4)
+    )
+
+
+def aes_product(a: int, b: int) -> int:
+    """Polynomials over GF(2) modulo x**8 + x**4 + x**3 + x + 1."""
+    product = 0
+    for i in range(8):
+        product ^= (a << i) * (b >> i & 1)
+    for i in range(14, 7, -1):
+        product ^= (0x11B << i - 8) * (product >> i & 1)
+    return product
+
+
+def aes_substitute(a: int) -> int:
+    inverse = next((b for b in range(256) if aes_product(a, b) == 1), 0)
+    rotations = [(inverse << i | inverse >> 8 - i) & 255 for i in range(5)]
+    return rotations[0] ^ rotations[1] ^ rotations[2] ^ rotations[3] ^ rotations[4] ^ 0x63
+
+
+def xored(a: bytes, b: bytes) -> bytes:
+    return bytes(x ^ y for x, y in zip(a, b, strict=True))
+
+
+AES_BOX = [aes_substitute(a) for a in range(256)]
 
 
 # Certificates of keys, proofs of plaintext knowledge
@@ -1001,9 +1648,13 @@ def array(dtype: str, extents: Sequence[int], elements: Sequence[int]) -> bytes:
 
 
 FILES = {
+    "classic.json": classic_vectors,
     "field.json": field_vectors,
+    "packing.json": packing_vectors,
     "paillier.json": paillier_vectors,
+    "products.json": product_vectors,
     "proofs.json": proof_vectors,
+    "sealed_keys.json": sealed_vectors,
     "shamir.json": shamir_vectors,
     "wire.json": wire_vectors,
 }

@@ -363,10 +363,11 @@ def _order_of_bytes(results: Results) -> tuple[str, str]:
         f"{run.protocol} {run.sent:,.0f} bytes ({shown(run.sent / float32)} times float32)"
         for run in (plain, paillier, sharing)
     )
+    ciphertext = 2 * results.settings.key_bits // 8
     words = (
         f"For {coefficients} coefficients a client sends an iteration: {expansions}. 20 MB would "
-        f"be about {20e6 * coefficients / paillier.sent:,.0f} unpacked coefficients. Packed "
-        "encryption is not part of this release and therefore not shown."
+        f"be about {20e6 / ciphertext:,.0f} coefficients at one ciphertext each; here many share "
+        f"one of {ciphertext:,} bytes."
     )
     far = paillier.sent >= FAR_ABOVE * plain.sent
     return _both(far, FAR_ABOVE * sharing.sent <= paillier.sent), words

@@ -109,7 +109,7 @@ def convergence_seeds(lab: Lab) -> tuple[Ensemble, ...]:
 def attacks(lab: Lab) -> tuple[Run, ...]:
     """Figures 8, 10 and 12: malicious clients under every protocol.
 
-    Paillier, the dearest, is attacked by the most clients only.
+    Paillier, which opens what plain does, is attacked by the most clients only.
     """
     every = list(range(1, lab.settings.most_malicious + 1))
     counts = {"paillier": every[-1:]}

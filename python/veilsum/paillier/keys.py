@@ -37,14 +37,14 @@ from veilsum.errors import (
     KeyMismatch,
 )
 from veilsum.paillier.arrays import CipherArray
-from veilsum.paillier.compiled import decrypt_rows, private_core, public_core
+from veilsum.paillier.compiled import OfProcess, decrypt_rows, private_core, public_core
 from veilsum.paillier.limbs import (
     from_rows,
     signed_limbs,
     to_rows,
     to_words,
 )
-from veilsum.paillier.packing import PackedArray, Packing
+from veilsum.paillier.packing import PackedArray, Packing, _is_whole, _real_array
 from veilsum.paillier.precomputed import RandomnessPool
 from veilsum.threads import thread_count
 from veilsum.wire import MAGIC, VERSION, Kind, Reader, Writer, length_prefixed
@@ -151,18 +151,18 @@ class _Encryptor(ABC):
         Parameters
         ----------
         array : array_like
-            Real numbers of any shape, read as float64. They are rounded half to even, to multiples
-            of ``2**-bits`` times `bound`, or times the next power of two above a bound that is
-            none; so a value is off by half of that at most.
+            Real numbers of any shape. Integers are kept whole. Floats are read as float64 and
+            rounded half to even, to multiples of ``2**-bits`` times `bound`, or times the next
+            power of two above a bound that is none; so one is off by half of that at most.
         bits : int
-            From 1 to 53.
+            For floats; from 1 to 53, 24 unless given.
         bound : float
-            The largest magnitude accepted, public, from 2**-900 to 2**900.
+            The largest magnitude accepted, public, from 2**-900 to 2**900; for integers at least 1.
         additions : int
             How many arrays may be summed in all, an array times k counting as abs(k) of them. A
             value takes the bits of the largest sum, and a sign: with 24 bits, a bound that is a
             power of two and 100 additions these are 32, and 63 values share a 2048-bit key's
-            ciphertext.
+            ciphertext. So do integers with a bound of 2**24.
         randomness : RandomnessPool, optional
             What `precompute` returned, to be used up instead of computing as much now.
         threads : int, optional
@@ -177,7 +177,7 @@ class _Encryptor(ABC):
         ------
         BudgetExceeded
             If a value is NaN, infinite or beyond the bound, or if a value and its additions take
-            more than 63 bits.
+            more than 63 bits, the sign included.
         InsufficientRandomness
             If `randomness` has fewer elements left than there are ciphertexts, or is of another
             process.
@@ -194,11 +194,21 @@ class _Encryptor(ABC):
         >>> a, b = (pub.encrypt_packed(x, bound=8.0, additions=5) for x in ([1.5, -8], [0.25, 7]))
         >>> priv.decrypt(a - 4 * b)
         array([  0.5, -36. ])
+        >>> a, b = (pub.encrypt_packed(x, bound=2**60, additions=2) for x in ([2**60, 3], [1, -5]))
+        >>> priv.decrypt(a + b)
+        array([1152921504606846977,                  -2])
         """
         public = self._public
-        packing = Packing(bits=bits, bound=bound, additions=additions, key_bits=public.bits)
+        values = _real_array(array)
+        packing = Packing(
+            bits=bits,
+            bound=bound,
+            additions=additions,
+            key_bits=public.bits,
+            whole=_is_whole(values),
+        )
         return PackedArray._encrypt(
-            array,
+            values,
             packing,
             public,
             lambda rows: self._encrypt_rows(rows, threads, randomness),
@@ -312,12 +322,12 @@ class PublicKey(_Encryptor):
     the processor has AVX-512 IFMA, a third of that elsewhere.
     """
 
-    __slots__ = ("_core_key", "fingerprint", "h", "n")
+    __slots__ = ("_compiled", "fingerprint", "h", "n")
 
     n: int
     h: int
     fingerprint: bytes
-    _core_key: "_core.PaillierPublicKey | None"
+    _compiled: "OfProcess[_core.PaillierPublicKey]"
 
     def __init__(self, n: int, h: int, *, insecure: bool = False) -> None:
         n, h = operator.index(n), operator.index(h)
@@ -326,7 +336,8 @@ class PublicKey(_Encryptor):
         _check_modulus(n)
         _check_base(n, h)
         numbers = length_prefixed(b"veilsum/v1 paillier public key", _magnitude(n), _magnitude(h))
-        _set(self, n=n, h=h, fingerprint=hashlib.sha256(numbers).digest(), _core_key=None)
+        compiled = OfProcess(lambda: public_core(n, h, exponent_bits=_exponent_bits(n)))
+        _set(self, n=n, h=h, fingerprint=hashlib.sha256(numbers).digest(), _compiled=compiled)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{name}: a key does not change; make another one")
@@ -360,11 +371,7 @@ class PublicKey(_Encryptor):
 
     @property
     def _core(self) -> "_core.PaillierPublicKey":
-        if self._core_key is None:
-            core_key = public_core(self.n, self.h, exponent_bits=_exponent_bits(self.bits))
-            _set(self, _core_key=core_key)
-            return core_key
-        return self._core_key
+        return self._compiled.get()
 
     def to_bytes(self) -> bytes:
         """Write n and h."""
@@ -427,12 +434,12 @@ class PrivateKey(_Encryptor):
         gcd(n, (p-1)(q-1)) != 1; and as for `PublicKey`.
     """
 
-    __slots__ = ("_core_key", "_p", "_q", "public_key")
+    __slots__ = ("_compiled", "_p", "_q", "public_key")
 
     public_key: PublicKey
     _p: int
     _q: int
-    _core_key: _core.PaillierPrivateKey
+    _compiled: OfProcess[_core.PaillierPrivateKey]
 
     def __init__(self, p: int, q: int, h: int, *, insecure: bool = False) -> None:
         p, q = _checked_primes(p, q)
@@ -441,8 +448,12 @@ class PrivateKey(_Encryptor):
     def _assemble(self, p: int, q: int, h: int, *, insecure: bool) -> None:
         """Become the key of primes that were checked, or made to pass the check."""
         public_key = PublicKey(p * q, h, insecure=insecure)
-        core_key = private_core(p, q, h, exponent_bits=_exponent_bits(public_key.bits))
-        _set(self, public_key=public_key, _p=p, _q=q, _core_key=core_key)
+        compiled = OfProcess(lambda: private_core(p, q, h, exponent_bits=_exponent_bits(p * q)))
+        _set(self, public_key=public_key, _p=p, _q=q, _compiled=compiled)
+
+    @property
+    def _core_key(self) -> _core.PaillierPrivateKey:
+        return self._compiled.get()
 
     @classmethod
     def _with_random_base(cls, p: int, q: int, *, insecure: bool) -> Self:
@@ -501,8 +512,9 @@ class PrivateKey(_Encryptor):
     ) -> NDArray[Any]:
         """Decrypt an array.
 
-        The compiled part runs in time that depends on sizes and the limit only; turning integers
-        wider than 64 bits into floats after it, in Python, does not promise that.
+        The compiled part runs in time that depends on sizes, the limit and fresh random weights
+        only; turning integers wider than 64 bits into floats after it, in Python, does not promise
+        that.
 
         Parameters
         ----------
@@ -515,8 +527,8 @@ class PrivateKey(_Encryptor):
         -------
         NDArray
             Of the shape of `ciphertexts`. Of a `CipherArray` with scale 1: int64, or Python
-            integers (dtype object) where the limit is 2**63 or more. Else float64, correctly
-            rounded.
+            integers (dtype object) where the limit is 2**63 or more. Of a `PackedArray` of
+            integers: int64. Else float64, correctly rounded.
 
         Raises
         ------
@@ -684,9 +696,9 @@ def _set(instance: object, **attributes: object) -> None:
         object.__setattr__(instance, name, value)
 
 
-def _exponent_bits(bits: int) -> int:
+def _exponent_bits(n: int) -> int:
     """Count the bits of the exponents of h_s: half of the modulus' (Goldreich and Rosen)."""
-    return (bits + 1) // 2
+    return (n.bit_length() + 1) // 2
 
 
 def _restore_public_key(data: bytes, insecure: bool) -> PublicKey:
@@ -694,10 +706,7 @@ def _restore_public_key(data: bytes, insecure: bool) -> PublicKey:
 
 
 def _default_encoding(array: NDArray[Any], fraction_bits: int, bound: float | None) -> FixedPoint:
-    whole = array.dtype.kind in "biu" or (
-        array.dtype.kind == "O" and all(isinstance(value, int) for value in array.flat)
-    )
-    if whole:
+    if _is_whole(array):
         return FixedPoint(scale=1, bound=_INTEGER_BOUND if bound is None else bound)
     return FixedPoint.binary(fraction_bits, bound=_FLOAT_BOUND if bound is None else bound)
 

@@ -5,9 +5,9 @@ its values, in C order, into slots: a ciphertext encrypts ``sum(v[i] * 2**(slot_
 terms are signed. Sums of ciphertexts are sums slot by slot, as long as no slot overflows: how much
 may be added is fixed when an array is encrypted, and counted by every operation.
 
-Bytes follow the header of `veilsum.wire`: the key's fingerprint, shape, bits (u8), bound (float64),
-additions and how many of them are used (u64 each), then one row of ``2 * bits / 64`` words of the
-key's bits for each ciphertext.
+Bytes follow the header of `veilsum.wire`: the key's fingerprint, shape, bits (u8; 0 where the
+values are integers), bound (float64), additions and how many of them are used (u64 each), then one
+row of ``2 * bits / 64`` words of the key's bits for each ciphertext.
 """
 
 import itertools
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from veilsum import _core, randomness
+from veilsum.encoding import exact_array, require_within
 from veilsum.errors import (
     BudgetExceeded,
     InvalidCiphertext,
@@ -51,20 +52,23 @@ _FACTOR = "one integer; multiply by other numbers after decryption"
 class Packing:
     """How values become slots of plaintexts: public, and fixed before there are values.
 
-    Values are rounded to multiples of `unit`, half to even. The unit is a power of two, so that the
-    rounding is exact and a value is off by half a unit at most.
+    Floats are rounded to multiples of `unit`, half to even. The unit is a power of two, so that the
+    rounding is exact and a value is off by half a unit at most. Integers are kept whole: their unit
+    is 1, and no float is between them and the slots.
 
     Parameters
     ----------
     bits : int
         Bits of a value besides its sign, from 1 to 53: the unit is ``2**-bits`` of the bound, or
-        of the next power of two above a bound that is none.
+        of the next power of two above a bound that is none. Of integers it is 0, whatever is given.
     bound : float
-        The largest magnitude of a value, from 2**-900 to 2**900.
+        The largest magnitude of a value, from 2**-900 to 2**900; of integers at least 1.
     additions : int
         How many values of that magnitude a slot can sum, at least 1.
     key_bits : int
         The length of the key.
+    whole : bool
+        Whether the values are integers.
 
     Raises
     ------
@@ -88,6 +92,7 @@ class Packing:
     bound: float
     additions: int
     key_bits: int
+    whole: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.bound, bool) or not isinstance(self.bound, Real):
@@ -98,29 +103,38 @@ class Packing:
             ("additions", operator.index),
         ):
             object.__setattr__(self, name, read(getattr(self, name)))
-        if not 1 <= self.bits <= _FLOAT_BITS:
+        if self.whole:
+            object.__setattr__(self, "bits", 0)
+        elif not 1 <= self.bits <= _FLOAT_BITS:
             raise ValueError(f"bits: got {self.bits}, expected 1 to {_FLOAT_BITS}")
         if not _SMALLEST_BOUND <= self.bound <= _LARGEST_BOUND:
             raise ValueError(f"bound: got {self.bound}, expected 2**-900 to 2**900")
+        if self.whole and self.bound < 1:
+            raise ValueError(f"bound: got {self.bound}, expected at least 1 for integers")
         if self.additions < 1:
             raise ValueError(f"additions: got {self.additions}, expected at least 1")
         if self.slot_bits > _LARGEST_SLOT:
             raise BudgetExceeded(
-                f"additions: a slot for {self.additions} values of {self.bits} bits needs "
+                f"additions: a slot for the sum of {self.additions} values needs "
                 f"{self.slot_bits} bits, at most {_LARGEST_SLOT} are allowed; "
-                "use fewer bits or additions"
+                f"use {'a lower bound' if self.whole else 'fewer bits'} or fewer additions"
             )
 
     @property
     def unit(self) -> float:
         """What values are multiples of: a power of two."""
+        if self.whole:
+            return 1.0
         mantissa, exponent = math.frexp(self.bound)
         return math.ldexp(1.0, exponent - (mantissa == 0.5) - self.bits)
 
     @property
     def limit(self) -> int:
-        """The bound in units, rounded as values are: ``2**bits`` where it is a power of two."""
-        return round(self.bound / self.unit)
+        """The largest magnitude of a value in units.
+
+        It is the bound, rounded as values are: ``2**bits`` where the bound is a power of two.
+        """
+        return math.floor(self.bound) if self.whole else round(self.bound / self.unit)
 
     @property
     def slot_bits(self) -> int:
@@ -146,13 +160,13 @@ class Packing:
         ones = ((1 << self.slots * self.slot_bits) - 1) // ((1 << self.slot_bits) - 1)
         return used * self.limit * ones
 
-    def pack(self, values: NDArray[np.float64], threads: int | None) -> NDArray[np.uint64]:
-        """Round values and put them into plaintexts.
+    def pack(self, values: NDArray[Any], threads: int | None) -> NDArray[np.uint64]:
+        """Put values into plaintexts: floats rounded, integers as they are.
 
         Parameters
         ----------
-        values : NDArray[float64]
-            Of any shape.
+        values : NDArray
+            Real numbers of any shape; integers where they are kept whole.
         threads : int or None
             All cores unless given.
 
@@ -166,6 +180,17 @@ class Packing:
         BudgetExceeded
             If a value is NaN, infinite or beyond the bound.
         """
+        units = self._whole_units(values) if self.whole else self._rounded_units(values)
+        return _core.pack_slots(
+            units.reshape(-1), self.slots, self.slot_bits, self.limbs, thread_count(threads)
+        )
+
+    def _whole_units(self, values: NDArray[Any]) -> NDArray[np.int64]:
+        require_within("array", values, self.limit)
+        return values.astype(np.int64)
+
+    def _rounded_units(self, values: NDArray[Any]) -> NDArray[np.int64]:
+        values = np.asarray(values, np.float64)
         outside = values.size - int(np.count_nonzero(np.abs(values) <= self.bound))
         if outside:
             raise BudgetExceeded(
@@ -173,15 +198,12 @@ class Packing:
                 "(NaN never is); clip them or fix a larger bound in advance"
             )
         units = np.asarray(values * (1 / self.unit))
-        integers = np.rint(units, out=units).astype(np.int64).reshape(-1)
-        return _core.pack_slots(
-            integers, self.slots, self.slot_bits, self.limbs, thread_count(threads)
-        )
+        return np.rint(units, out=units).astype(np.int64)
 
     def unpack(
         self, rows: NDArray[np.uint64], size: int, *, used: int, threads: int | None
-    ) -> NDArray[np.float64]:
-        """Take values out of plaintexts, correctly rounded.
+    ) -> NDArray[Any]:
+        """Take values out of plaintexts: floats correctly rounded, integers as they are.
 
         Parameters
         ----------
@@ -196,7 +218,7 @@ class Packing:
 
         Returns
         -------
-        NDArray[float64]
+        NDArray[float64], or NDArray[int64] where the values are integers
             Shape ``(size,)``.
 
         Raises
@@ -212,7 +234,7 @@ class Packing:
                 "ciphertexts: a slot is beyond the bound that the array states; "
                 "the array was altered, or packed in another way"
             )
-        return np.asarray(integers * self.unit)
+        return integers if self.whole else np.asarray(integers * self.unit)
 
 
 class PackedArray:
@@ -230,7 +252,7 @@ class PackedArray:
     public_key : PublicKey
     shape : tuple of int
     bits, bound, additions : int, float, int
-        As given to ``encrypt_packed``.
+        As given to ``encrypt_packed``; `bits` is 0 where the values are integers.
     used : int
         How much of `additions` is used; 1 after encryption.
     slots, slot_bits : int
@@ -276,7 +298,7 @@ class PackedArray:
 
     @property
     def bits(self) -> int:
-        """Bits of a value besides its sign."""
+        """Bits of a value besides its sign; 0 where the values are integers, kept whole."""
         return self._packing.bits
 
     @property
@@ -309,13 +331,12 @@ class PackedArray:
     @classmethod
     def _encrypt(
         cls,
-        array: ArrayLike,
+        values: NDArray[Any],
         packing: Packing,
         public_key: "PublicKey",
         encrypt_rows: Callable[[NDArray[np.uint64]], _core.CipherVector],
         threads: int | None,
     ) -> Self:
-        values = _real_array(array)
         rows = packing.pack(values, threads)
         try:
             vector = encrypt_rows(rows)
@@ -323,7 +344,7 @@ class PackedArray:
             randomness.wipe(rows)
         return cls(public_key, vector, packing, shape=values.shape, used=1)
 
-    def _values(self, rows: NDArray[np.uint64], threads: int | None) -> NDArray[np.float64]:
+    def _values(self, rows: NDArray[np.uint64], threads: int | None) -> NDArray[Any]:
         size = math.prod(self.shape)
         values = self._packing.unpack(rows, size, used=self.used, threads=threads)
         return values.reshape(self.shape)
@@ -619,14 +640,26 @@ def _refuse_numbers(other: object, expected: str) -> None:
 
 def _stated_packing(bits: int, bound: float, additions: int, key_bits: int) -> Packing:
     try:
-        return Packing(bits=bits, bound=bound, additions=additions, key_bits=key_bits)
+        return Packing(
+            bits=bits, bound=bound, additions=additions, key_bits=key_bits, whole=bits == 0
+        )
     except ValueError as error:
         raise InvalidCiphertext(f"data: there is no such packing: {error}") from None
 
 
-def _real_array(values: ArrayLike) -> NDArray[np.float64]:
-    array = np.asarray(values)
-    if array.dtype.kind not in "biuf":
+def _real_array(values: ArrayLike) -> NDArray[Any]:
+    """Read real numbers: as float64, unless all of them are integers."""
+    array = exact_array(values)
+    if array.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return array.astype(np.float64, copy=False)
+    if not _is_whole(array):
         raise TypeError(f"array: got dtype {array.dtype}, expected real numbers")
-    with np.errstate(over="ignore"):
-        return np.asarray(array, np.float64)
+    return array
+
+
+def _is_whole(array: NDArray[Any]) -> bool:
+    """Whether an array that `exact_array` read holds integers."""
+    return array.dtype.kind in "biu" or (
+        array.dtype.kind == "O" and all(isinstance(value, int) for value in array.flat)
+    )

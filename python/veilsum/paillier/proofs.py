@@ -76,7 +76,7 @@ from veilsum.paillier.keys import (
     _default_encoding,
 )
 from veilsum.paillier.limbs import from_words, signed_limbs, to_rows, to_words, word_count
-from veilsum.paillier.packing import PackedArray, Packing, _real_array
+from veilsum.paillier.packing import PackedArray, Packing, _is_whole, _real_array
 from veilsum.threads import thread_count
 from veilsum.wire import Kind, Reader, Writer, length_prefixed
 
@@ -573,7 +573,13 @@ def encrypt_packed_with_proof(
     _require_public_key(public_key)
     _require_bytes(context)
     values = _real_array(array)
-    packing = Packing(bits=bits, bound=bound, additions=additions, key_bits=public_key.bits)
+    packing = Packing(
+        bits=bits,
+        bound=bound,
+        additions=additions,
+        key_bits=public_key.bits,
+        whole=_is_whole(values),
+    )
 
     def encrypted(vector: _core.CipherVector) -> PackedArray:
         return PackedArray(public_key, vector, packing, shape=values.shape, used=1)
