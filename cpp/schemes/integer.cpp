@@ -116,15 +116,4 @@ std::size_t bit_length_vartime(view<const word> a) {
   return 0;
 }
 
-secret_words words_from_bytes(view<const std::uint8_t> bytes, std::size_t word_count) {
-  secret_words a(word_count, 0);
-  for (std::size_t i = 0; i < bytes.size; ++i) a[i / 8] |= word{bytes[i]} << (8 * (i % 8));
-  return a;
-}
-
-void bytes_from_words(view<std::uint8_t> bytes, view<const word> a) {
-  for (std::size_t i = 0; i < bytes.size; ++i)
-    bytes[i] = static_cast<std::uint8_t>(at_or_zero(a, i / 8) >> (8 * (i % 8)));
-}
-
 }  // namespace veilsum::schemes

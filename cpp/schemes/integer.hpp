@@ -49,8 +49,4 @@ bool equal_vartime(view<const word> a, view<const word> b);
 // The number of bits of a public integer.
 std::size_t bit_length_vartime(view<const word> a);
 
-// Little-endian bytes, and back; the size must fit.
-secret_words words_from_bytes(view<const std::uint8_t> bytes, std::size_t word_count);
-void bytes_from_words(view<std::uint8_t> bytes, view<const word> a);
-
 }  // namespace veilsum::schemes

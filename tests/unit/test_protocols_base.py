@@ -485,3 +485,10 @@ def test_a_partys_own_input_keeps_its_own_error():
 def test_errors_that_are_none_of_the_library_s_are_bugs_and_stay():
     with pytest.raises(KeyError), blaming("client-0"):
         raise KeyError("x")
+
+
+def test_a_list_of_clients_has_one_encoding():
+    writer = Writer(Kind.MESSAGE)
+    writer.array(np.array(4, np.uint64))
+    with pytest.raises(DeserializationError, match="got a single number, expected a list"):
+        read_clients(Reader(writer.finish(), Kind.MESSAGE))

@@ -314,6 +314,8 @@ class Message(ABC):
         ------
         DeserializationError
             When the bytes are not exactly one message of this class.
+        InvalidShare, DuplicateShare
+            When the shares in it cannot have come from a dealing.
         """
         return decode(data, (cls,))
 
@@ -329,6 +331,8 @@ def decode(data: bytes, kinds: Sequence[type[M]]) -> M:
     ------
     DeserializationError
         When the bytes are not exactly one message of these classes.
+    InvalidShare, DuplicateShare
+        When the shares in it cannot have come from a dealing.
     """
     reader = Reader(data, Kind.MESSAGE)
     label = reader.text(max_bytes=MAX_LABEL_BYTES)
@@ -605,7 +609,10 @@ def write_clients(writer: Writer, clients: Sequence[int]) -> None:
 
 def read_clients(reader: Reader) -> tuple[int, ...]:
     """Return the list of client indices that `write_clients` wrote."""
-    return tuple(reader.array(np.uint64, max_axes=1).ravel().tolist())
+    clients = reader.array(np.uint64, max_axes=1)
+    if clients.ndim != 1:
+        raise DeserializationError("clients: got a single number, expected a list")
+    return tuple(clients.tolist())
 
 
 def require_clients(clients: Sequence[int], known: Iterable[int]) -> None:
