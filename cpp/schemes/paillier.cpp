@@ -153,14 +153,20 @@ cipher_vector paillier_public_key::residues(view<const word> roots, std::size_t 
 
 // ---- Private key
 
+namespace {
+
+std::vector<view<const word>> moduli_of(const std::vector<prime_constants>& primes) {
+  std::vector<view<const word>> moduli(primes.size());
+  std::transform(primes.begin(), primes.end(), moduli.begin(),
+                 [](const prime_constants& c) { return c.prime; });
+  return moduli;
+}
+
+}  // namespace
+
 paillier_private_key::turns::turns(const kernels::table& kernel,
                                    const std::vector<prime_constants>& primes)
-    : modulus(kernel,
-              [&] {
-                std::vector<view<const word>> moduli;
-                for (const prime_constants& prime : primes) moduli.push_back(prime.prime);
-                return moduli;
-              }()),
+    : modulus(kernel, moduli_of(primes)),
       minus_h(modulus.half_size()),
       blinding(modulus.block_size()) {
   const std::size_t size = modulus.half().word_count(), lanes = kernel.lanes;

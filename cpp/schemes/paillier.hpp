@@ -5,7 +5,6 @@
 
 #include <memory>
 #include <mutex>
-#include <optional>
 
 #include "schemes/cipher_vector.hpp"
 #include "schemes/fixed_base.hpp"
@@ -37,7 +36,9 @@ class randomness_base {
 
   std::size_t exponent_words() const { return (exponent_bits_ + 63) / 64; }
   const fixed_base& tables() const {
-    std::call_once(made_, [&] { tables_.emplace(*m_, h_s_, h_inverse_, exponent_bits_); });
+    std::call_once(made_, [&] {
+      tables_ = std::make_unique<fixed_base>(*m_, h_s_, h_inverse_, exponent_bits_);
+    });
     return *tables_;
   }
 
@@ -46,7 +47,7 @@ class randomness_base {
   secret_words h_s_, h_inverse_;
   std::size_t exponent_bits_;
   mutable std::once_flag made_;
-  mutable std::optional<fixed_base> tables_;
+  mutable std::unique_ptr<const fixed_base> tables_;
 };
 
 // How plaintexts become the logarithms of (1 + m n) modulo the square of a modulus: the words of m modulo
