@@ -31,7 +31,8 @@ struct modulus {
 // Powers of one base for `tables` * `levels` windows, shared by all lanes: digit d of entry j of table t
 // stands at entries[(t * 2 * count + d) * 2^window_bits + j]. The first `count` digits are an integer
 // a < 2m, the others c < m, and the entry is a (1 - (c / R^2) m) modulo m^2: a logarithm modulo m, which
-// products of entries add up. `tables` is even; with `spread` there is one block.
+// products of entries add up. `tables` is even; with `spread` there is one block; window_bits is the
+// kernel's fixed_base_bits.
 struct fixed_base {
   const std::uint64_t* entries;
   std::size_t window_bits;

@@ -10,6 +10,9 @@
 #include <cstddef>
 #include <cstdint>
 
+// Calls: the algorithms are inlined as a whole, which would take compilers minutes with checks inside.
+#define VEILSUM_CHECKED static __attribute__((noinline))
+
 namespace veilsum::kernels {
 
 struct checked_faults {
@@ -66,15 +69,15 @@ class checked_arithmetic {
     return x.value;
   }
 
-  static digit zero() { return {}; }
-  static column zero_column() { return {}; }
-  static digit load(const word* p) { return *p; }
-  static digit load_unaligned(const word* p) { return *p; }
-  static digit broadcast(const word* p) { return *p; }
-  static void store(word* p, digit x) { *p = normalised(x); }
-  static void store_unaligned(word* p, digit x) { *p = normalised(x); }
+  VEILSUM_CHECKED digit zero() { return {}; }
+  VEILSUM_CHECKED column zero_column() { return {}; }
+  VEILSUM_CHECKED digit load(const word* p) { return *p; }
+  VEILSUM_CHECKED digit load_unaligned(const word* p) { return *p; }
+  VEILSUM_CHECKED digit broadcast(const word* p) { return *p; }
+  VEILSUM_CHECKED void store(word* p, digit x) { *p = normalised(x); }
+  VEILSUM_CHECKED void store_unaligned(word* p, digit x) { *p = normalised(x); }
 
-  static void multiply_add(column& t, digit a, digit b) {
+  VEILSUM_CHECKED void multiply_add(column& t, digit a, digit b) {
     normalised(a);
     normalised(b);
     const wide product = static_cast<wide>(a.value) * b.value;
@@ -86,29 +89,29 @@ class checked_arithmetic {
     t.high = sum(t.high, make(static_cast<std::uint64_t>(product >> 52),
                               static_cast<std::uint64_t>(bound >> 52), secret));
   }
-  static void carry(column& next, const column& done) {
+  VEILSUM_CHECKED void carry(column& next, const column& done) {
     next.low = sum(next.low, sum(shifted(done.low), done.high));
   }
-  static void add_column(column& t, const column& other) {
+  VEILSUM_CHECKED void add_column(column& t, const column& other) {
     t.low = sum(t.low, other.low);
     t.high = sum(t.high, other.high);
   }
-  static void add_digit(column& t, digit x) { t.low = sum(t.low, normalised(x)); }
-  static void twice(column& t) { add_column(t, t); }
-  static digit low(const column& t) { return truncated(t.low); }
-  static digit low_product(const column& t, digit k) {
+  VEILSUM_CHECKED void add_digit(column& t, digit x) { t.low = sum(t.low, normalised(x)); }
+  VEILSUM_CHECKED void twice(column& t) { add_column(t, t); }
+  VEILSUM_CHECKED digit low(const column& t) { return truncated(t.low); }
+  VEILSUM_CHECKED digit low_product(const column& t, digit k) {
     normalised(k);
     const wide product = static_cast<wide>(t.low.value & digit_mask) * k.value;
     return make(static_cast<std::uint64_t>(product) & digit_mask, digit_mask,
                 t.low.secret || k.secret);
   }
 
-  static digit add_with_carry(digit a, digit b, digit& carry) {
+  VEILSUM_CHECKED digit add_with_carry(digit a, digit b, digit& carry) {
     const digit total = sum(sum(normalised(a), normalised(b)), carry);
     carry = shifted(total);
     return truncated(total);
   }
-  static digit subtract_with_borrow(digit a, digit b, digit& borrow) {
+  VEILSUM_CHECKED digit subtract_with_borrow(digit a, digit b, digit& borrow) {
     normalised(a);
     normalised(b);
     const std::uint64_t difference = a.value - b.value - borrow.value;
@@ -117,7 +120,7 @@ class checked_arithmetic {
     return make(difference & digit_mask, digit_mask, secret);
   }
   // The contract: t < 2p, which its bound must show, and 2p fits a digit.
-  static digit subtract_once(const column& t, digit p) {
+  VEILSUM_CHECKED digit subtract_once(const column& t, digit p) {
     const bool fits = p.bound <= digit_mask / 2 && t.low.bound < 2 * p.bound && t.high.bound == 0;
     faults.overflows += fits ? 0 : 1;
     const std::uint64_t difference = t.low.value - p.value;
@@ -125,28 +128,30 @@ class checked_arithmetic {
                 t.low.secret || p.secret);
   }
 
-  static mask equals(digit index, std::uint64_t value) {
+  VEILSUM_CHECKED mask equals(digit index, std::uint64_t value) {
     mask m;
     m.value = index.value == value;
     m.secret = index.secret;
     return m;
   }
-  static mask is_one(digit bit) { return equals(bit, 1); }
-  static digit select(mask m, digit if_set, digit if_clear) {
+  VEILSUM_CHECKED mask is_one(digit bit) { return equals(bit, 1); }
+  VEILSUM_CHECKED digit select(mask m, digit if_set, digit if_clear) {
     return make(m.value ? if_set.value : if_clear.value,
                 if_set.bound > if_clear.bound ? if_set.bound : if_clear.bound,
                 m.secret || if_set.secret || if_clear.secret);
   }
-  static mask has_top_bit(digit x) {
+  VEILSUM_CHECKED mask has_top_bit(digit x) {
     mask m;
     m.value = x.value >> (digit_bits - 1) != 0;
     m.secret = x.secret;
     return m;
   }
-  static void select_index(selector& wanted, digit index, std::size_t) { wanted.index = index; }
+  VEILSUM_CHECKED void select_index(selector& wanted, digit index, std::size_t) {
+    wanted.index = index;
+  }
   template <std::size_t Blocks>
-  static void look_up(digit (&found)[Blocks][lookup_rows], const word* rows,
-                      std::size_t entry_count, const selector* wanted) {
+  VEILSUM_CHECKED void look_up(digit (&found)[Blocks][lookup_rows], const word* rows,
+                               std::size_t entry_count, const selector* wanted) {
     for (std::size_t b = 0; b < Blocks; ++b)
       for (std::size_t i = 0; i < lookup_rows; ++i) {
         found[b][i] = zero();
@@ -156,7 +161,7 @@ class checked_arithmetic {
   }
 
  private:
-  static digit make(std::uint64_t value, std::uint64_t bound, bool secret) {
+  VEILSUM_CHECKED digit make(std::uint64_t value, std::uint64_t bound, bool secret) {
     digit x;
     x.value = value;
     x.bound = bound;
@@ -164,7 +169,7 @@ class checked_arithmetic {
     faults.overflows += value > bound ? 1 : 0;
     return x;
   }
-  static digit sum(digit a, digit b) {
+  VEILSUM_CHECKED digit sum(digit a, digit b) {
     const wide bound = static_cast<wide>(a.bound) + b.bound;
     ++faults.operations;
     faults.overflows += bound >> 64 != 0 ? 1 : 0;
@@ -173,11 +178,11 @@ class checked_arithmetic {
     faults.largest_sum = kept > faults.largest_sum ? kept : faults.largest_sum;
     return make(a.value + b.value, kept, a.secret || b.secret);
   }
-  static digit shifted(digit x) { return make(x.value >> 52, x.bound >> 52, x.secret); }
-  static digit truncated(digit x) {
+  VEILSUM_CHECKED digit shifted(digit x) { return make(x.value >> 52, x.bound >> 52, x.secret); }
+  VEILSUM_CHECKED digit truncated(digit x) {
     return make(x.value & digit_mask, x.bound > digit_mask ? digit_mask : x.bound, x.secret);
   }
-  static digit normalised(digit x) {
+  VEILSUM_CHECKED digit normalised(digit x) {
     faults.overflows += x.bound > digit_mask ? 1 : 0;
     return x;
   }

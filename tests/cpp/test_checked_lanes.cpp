@@ -1,21 +1,19 @@
 // The vector algorithms over lanes that carry bounds and secrecy: nothing overflows for any input, no
 // secret reaches a branch or an address, and planted faults are caught.
-#include "kernels/field.inl.hpp"
-#include "kernels/lanes_checked.hpp"
-#include "kernels/montgomery.inl.hpp"
-#include "schemes/montgomery.hpp"
-#include "tests/cpp/check.hpp"
-
 #include <cmath>
 #include <type_traits>
 #include <vector>
+
+#include "kernels/field.inl.hpp"
+#include "kernels/lanes_checked.hpp"
+#include "kernels/power.inl.hpp"
+#include "tests/cpp/check.hpp"
+#include "tests/cpp/schoolbook.hpp"
 
 namespace veilsum::tests {
 namespace {
 
 using kernels::checked_lane;
-using schemes::secret_words;
-using schemes::word;
 using checked_words = std::vector<checked_lane::word>;
 
 template <class T>
@@ -26,62 +24,61 @@ static_assert(converts_to_nothing<checked_lane::digit>);
 static_assert(converts_to_nothing<checked_lane::mask>);
 static_assert(converts_to_nothing<checked_lane::column>);
 
-// A modulus of `size` words in 52-bit digits, secret, with what the algorithms need.
+// A secret modulus of `size` words in 52-bit digits, in lanes of one tile, with what the algorithms need.
+template <class Lane>
 struct subject {
-  subject(std::size_t size, std::uint64_t seed)
-      : random(seed),
+  explicit subject(std::size_t size)
+      : random(size),
         m(random.modulus(size)),
-        count(((64 * size + 16 + 51) / 52 + 3) / 4 * 4),
+        count(digits_for(size)),
+        single(m, 52 * count),
+        dual(m, 52 * count),
         digits(secret(m)),
-        inverse{
-            checked_lane::make_secret(schemes::negative_inverse(m[0]) & checked_lane::digit_mask)},
-        one(secret(schemes::power_of_two(52 * count, m))),
-        square(secret(schemes::power_of_two(104 * count, m))) {}
+        inverse(1, checked_lane::make_secret(schemes::negative_inverse(m[0]) &
+                                             checked_lane::digit_mask)),
+        half_radix_multiple(secret(
+            difference(power_of_two(52 * count - 1), schemes::power_of_two(52 * count - 1, m)))) {}
 
-  checked_words secret(schemes::view<const word> x) const {
+  static std::size_t digits_for(std::size_t size) {
+    const std::size_t needed = (64 * size + 16 + 51) / 52;
+    return (needed + Lane::tile - 1) / Lane::tile * Lane::tile;
+  }
+  checked_words secret(view<const word> x) const {
     checked_words r(count);
     for (std::size_t d = 0; d < count; ++d)
       r[d] = checked_lane::make_secret(schemes::extract_bits(x, 52 * d, 52));
     return r;
   }
-  secret_words value(const checked_words& x) const {
-    secret_words r(m.size(), 0);
+  // `halves` numbers below m, one behind the other.
+  checked_words draw(std::size_t halves) const {
+    checked_words r;
+    for (std::size_t half = 0; half < halves; ++half)
+      for (const checked_lane::digit& d : secret(random.below(m))) r.push_back(d);
+    return r;
+  }
+  secret_words value(const checked_words& x, std::size_t half = 0) const {
+    secret_words r(52 * count / 64 + 1, 0);
     for (std::size_t d = 0; d < count; ++d)
-      for (std::size_t bit = 0; bit < 52 && 52 * d + bit < 64 * m.size(); ++bit)
-        r[(52 * d + bit) / 64] |= (checked_lane::declassify(x[d]) >> bit & 1)
+      for (std::size_t bit = 0; bit < 52; ++bit)
+        r[(52 * d + bit) / 64] |= (checked_lane::declassify(x[half * count + d]) >> bit & 1)
                                   << ((52 * d + bit) % 64);
     return r;
   }
-  kernels::lane_modulus<checked_lane> view() const {
-    return {digits.data(), inverse.data(), count};
+  scaled number(const checked_words& x) const { return {value(x), 0}; }
+  scaled dual_number(const checked_words& x) const {
+    return dual.dual_number(value(x, 0), value(x, 1));
   }
-  checked_words multiply(const checked_words& a, const checked_words& b) const {
-    checked_words r(count), q(count);
-    kernels::multiply<checked_lane>(r.data(), a.data(), b.data(), view(), q.data());
-    return r;
-  }
-  secret_words leave(const checked_words& a) const {
-    checked_words r = multiply(a, secret(secret_words{1}));
-    kernels::reduce<checked_lane>(r.data(), r.data(), view());
-    return value(r);
+  kernels::lane_modulus<Lane> view_of_modulus() const {
+    return {digits.data(), inverse.data(), half_radix_multiple.data(), count};
   }
 
   mutable numbers random;
   secret_words m;
   std::size_t count;
-  checked_words digits, inverse, one, square;
+  montgomery_schoolbook single;
+  dual_schoolbook dual;
+  checked_words digits, inverse, half_radix_multiple;
 };
-
-secret_words square_by_portable_kernel(const secret_words& a, const secret_words& m) {
-  const schemes::montgomery_modulus modulus(kernels::portable, m);
-  secret_words x(modulus.block_size()), scratch(modulus.scratch_size()), r(m.size());
-  modulus.set_lane(x.data(), 0, a);
-  modulus.multiply(x.data(), x.data(), modulus.radix_squared(), scratch.data());
-  modulus.multiply(x.data(), x.data(), x.data(), scratch.data());
-  modulus.leave(x.data(), x.data(), scratch.data());
-  modulus.get_lane(r, x.data(), 0);
-  return r;
-}
 
 void expect_no_fault() {
   CHECK(checked_lane::faults.overflows == 0);
@@ -90,49 +87,129 @@ void expect_no_fault() {
   checked_lane::faults = {};
 }
 
-// 8192 bits is n^2 of the longest key that kernels are sized for; 16384 that of 8192-bit keys.
-void products_stay_within_64_bits_at_every_size() {
-  for (std::size_t size : {2u, 16u, 32u, 64u, 96u, 128u, 256u}) {
-    const subject s(size, size);
-    const secret_words a = s.random.below(s.m);
-    const checked_words x = s.multiply(s.secret(a), s.square);
-    checked_words squared(s.count), q(s.count);
-    kernels::square<checked_lane>(squared.data(), x.data(), s.view(), q.data());
-    CHECK(s.leave(squared) == square_by_portable_kernel(a, s.m));
-    CHECK(s.leave(s.multiply(x, x)) == square_by_portable_kernel(a, s.m));
-    checked_words sum(s.count);
-    kernels::add<checked_lane>(sum.data(), x.data(), x.data(), s.count);
-    std::printf("%zu bits: largest sum bound 2^%.2f\n", 64 * size,
-                std::log2(static_cast<double>(checked_lane::faults.largest_sum)));
-    expect_no_fault();
-  }
+template <class Lane>
+void products_stay_within_64_bits(const subject<Lane>& s) {
+  const checked_words a = s.draw(1), b = s.draw(1);
+  const scaled x = s.number(a), y = s.number(b);
+  checked_words r(s.count), q(s.count), twice(s.count);
+  kernels::multiply<Lane>(r.data(), a.data(), b.data(), s.view_of_modulus(), q.data());
+  CHECK(s.single.same(s.number(r), s.single.montgomery_product(x, y)));
+  kernels::square<Lane>(r.data(), a.data(), s.view_of_modulus(), q.data());
+  CHECK(s.single.same(s.number(r), s.single.montgomery_product(x, x)));
+  kernels::add<Lane>(twice.data(), a.data(), a.data(), s.count);
+  kernels::reduce<Lane>(r.data(), twice.data(), s.view_of_modulus());
+  CHECK(schemes::equal_vartime(s.value(r), s.single.residue(s.value(twice))));
+  expect_no_fault();
 }
 
-void exponentiations_do_not_reveal_exponents() {
-  const subject s(4, 9);
-  const secret_words a = s.random.below(s.m);
-  const checked_words base = s.multiply(s.secret(a), s.square);
-  // Exponent 2 = windows 0, 2 of 4 bits.
-  const checked_words windows{checked_lane::make_secret(0, 15), checked_lane::make_secret(2, 15)};
-  checked_words r(s.count), scratch(18 * s.count);
-  kernels::power<checked_lane>(r.data(), base.data(), s.one.data(), windows.data(), 2, 4, s.view(),
-                               scratch.data());
-  CHECK(s.leave(r) == square_by_portable_kernel(a, s.m));
-
-  // Two windows of one bit over the table {1, a}, {1, a}: entries in digit-major order.
-  checked_words entries(2 * s.count * 2), product(s.count), fixed_scratch(2 * s.count);
-  checked_words canonical = base;
-  kernels::reduce<checked_lane>(canonical.data(), canonical.data(), s.view());
-  for (std::size_t i = 0; i < 2; ++i)
-    for (std::size_t d = 0; d < s.count; ++d) {
-      entries[(i * s.count + d) * 2] = s.one[d];
-      entries[(i * s.count + d) * 2 + 1] = canonical[d];
-    }
-  const checked_words ones(2, checked_lane::make_secret(1, 1));
-  kernels::fixed_base<checked_lane>(product.data(), entries.data(), ones.data(), 2, 1, 1, s.view(),
-                                    fixed_scratch.data());
-  CHECK(s.leave(product) == square_by_portable_kernel(a, s.m));
+template <class Lane>
+void dual_products_stay_within_64_bits(const subject<Lane>& s) {
+  const checked_words a = s.draw(2), b = s.draw(2);
+  const scaled x = s.dual_number(a), y = s.dual_number(b);
+  checked_words r(2 * s.count), scratch(2 * s.count);
+  kernels::dual_multiply<Lane>(r.data(), a.data(), b.data(), s.view_of_modulus(), scratch.data());
+  CHECK(s.dual.same(s.dual_number(r), s.dual.montgomery_product(x, y)));
+  kernels::dual_square<Lane>(r.data(), a.data(), s.view_of_modulus(), scratch.data());
+  CHECK(s.dual.same(s.dual_number(r), s.dual.montgomery_product(x, x)));
+  kernels::dual_scale<Lane>(r.data(), a.data(), b.data(), s.view_of_modulus(), scratch.data());
+  CHECK(s.dual.same(s.dual_number(r), s.dual.montgomery_product(x, s.number(b))));
+  std::printf("%zu bits, tile %zu: largest sum bound 2^%.2f\n", 64 * s.m.size(), Lane::tile,
+              std::log2(static_cast<double>(checked_lane::faults.largest_sum)));
   expect_no_fault();
+}
+
+// Two windows, 1 and 2 modulo 2^window_bits. Any number stands for 1 here: it is the entry of window 0.
+template <class Lane, class Number>
+void powers_do_not_reveal_exponents(const subject<Lane>& s, std::size_t window_bits) {
+  const bool is_dual = Number::halves == 2;
+  const std::size_t size = Number::halves * s.count;
+  const word most = (word{1} << window_bits) - 1;
+  const checked_words base = s.draw(Number::halves), one = s.draw(Number::halves);
+  const checked_words windows{checked_lane::make_secret(1, most),
+                              checked_lane::make_secret(2 & most, most)};
+  checked_words r(size), scratch(((std::size_t{1} << window_bits) + 2) * size);
+  kernels::power<Lane, Number>(r.data(), base.data(), one.data(), windows.data(), 2, window_bits,
+                               s.view_of_modulus(), scratch.data());
+
+  const montgomery_schoolbook& book =
+      is_dual ? static_cast<const montgomery_schoolbook&>(s.dual) : s.single;
+  const auto number = [&](const checked_words& x) {
+    return is_dual ? s.dual_number(x) : s.number(x);
+  };
+  const scaled x = number(base);
+  scaled made = x;
+  for (std::size_t i = 0; i < window_bits; ++i) made = book.montgomery_product(made, made);
+  made =
+      book.montgomery_product(made, window_bits == 1 ? number(one) : book.montgomery_product(x, x));
+  CHECK(book.same(number(r), made));
+  expect_no_fault();
+}
+
+// A product of any entries: two levels of two tables.
+template <class Lane>
+void powers_of_a_fixed_base_do_not_reveal_exponents(const subject<Lane>& s, std::size_t window_bits,
+                                                    std::size_t blocks, bool spread = false) {
+  constexpr std::size_t tables = 2, levels = 2;
+  const std::size_t entry_count = std::size_t{1} << window_bits;
+  checked_words entries(tables * 2 * s.count * entry_count);
+  std::vector<scaled> values;
+  for (std::size_t e = 0; e < tables * entry_count; ++e) {
+    const checked_words entry = s.draw(2);  // an integer, and a logarithm
+    for (std::size_t d = 0; d < 2 * s.count; ++d)
+      entries[(e / entry_count * 2 * s.count + d) * entry_count + e % entry_count] = entry[d];
+    const scaled logarithm = s.dual.logarithm(s.value(entry, 1));
+    values.push_back({s.dual.times(s.value(entry), logarithm.value), logarithm.power});
+  }
+  std::vector<std::size_t> chosen;
+  checked_words windows;
+  for (std::size_t i = 0; i < blocks * levels * tables; ++i) {
+    chosen.push_back(s.random.next() % entry_count);
+    windows.push_back(checked_lane::make_secret(chosen[i], entry_count - 1));
+  }
+  checked_words r(blocks * 2 * s.count), logarithms(blocks * s.count);
+  checked_words scratch((3 * blocks + 4) * s.count);
+  const kernels::comb<Lane> comb{entries.data(), window_bits, tables, levels, spread};
+  kernels::fixed_base_power<Lane>(r.data(), logarithms.data(), comb, windows.data(), blocks,
+                                  s.view_of_modulus(), scratch.data());
+  for (std::size_t b = 0; b < blocks; ++b) {
+    const auto pair = [&](std::size_t level) {
+      const std::size_t* window = chosen.data() + (b * levels + level) * tables;
+      return s.dual.montgomery_product(values[window[0]], values[entry_count + window[1]]);
+    };
+    const scaled first = pair(0);
+    const scaled made = s.dual.montgomery_product(s.dual.montgomery_product(first, first), pair(1));
+    const auto at = [&](const checked_words& x, std::size_t block_size) {
+      const auto begin = x.begin() + static_cast<std::ptrdiff_t>(b * block_size);
+      return checked_words(begin, begin + static_cast<std::ptrdiff_t>(block_size));
+    };
+    const scaled power = s.dual_number(at(r, 2 * s.count));
+    const scaled logarithm = s.dual.logarithm(s.value(at(logarithms, s.count)));
+    CHECK(s.dual.same({s.dual.times(power.value, logarithm.value), power.power + logarithm.power},
+                      made));
+  }
+  expect_no_fault();
+}
+
+// Halves of up to 8192 bits; 16384 bits are the most that a modulus may have.
+template <class Lane>
+void everything_is_proven_at_every_size() {
+  for (std::size_t size : {2u, 8u, 16u, 24u, 32u, 48u, 64u, 128u, 256u}) {
+    const subject<Lane> s(size);
+    products_stay_within_64_bits(s);
+    dual_products_stay_within_64_bits(s);
+    if (size > 128) continue;  // what follows is made of such products
+    powers_do_not_reveal_exponents<Lane, kernels::single_number<Lane>>(s, 1);
+    powers_do_not_reveal_exponents<Lane, kernels::dual_number<Lane>>(s, 1);
+    for (bool spread : {false, true})
+      powers_of_a_fixed_base_do_not_reveal_exponents(s, 1, 1, spread);
+  }
+  const subject<Lane> s(3);
+  for (std::size_t bits = 2; bits <= kernels::maximum_window_bits; ++bits) {
+    powers_do_not_reveal_exponents<Lane, kernels::single_number<Lane>>(s, bits);
+    powers_do_not_reveal_exponents<Lane, kernels::dual_number<Lane>>(s, bits);
+  }
+  powers_of_a_fixed_base_do_not_reveal_exponents(s, Lane::fixed_base_bits, kernels::maximum_blocks);
+  powers_of_a_fixed_base_do_not_reveal_exponents(s, 4, Lane::lookup_blocks + 1);
 }
 
 void field_sums_stay_within_64_bits_up_to_the_most_terms() {
@@ -191,8 +268,8 @@ void planted_prime_that_fills_the_digit_is_caught() {
 
 // The final subtraction of textbook Montgomery, skipped where it is not needed: a timing leak.
 void planted_branch_on_a_carry_is_caught() {
-  const subject s(2, 11);
-  checked_words x = s.multiply(s.square, s.square), r(s.count);
+  const subject<checked_lane> s(2);
+  checked_words x = s.draw(1), r(s.count);
   checked_lane::digit borrow = checked_lane::zero();
   for (std::size_t d = 0; d < s.count; ++d)
     r[d] = checked_lane::subtract_with_borrow(x[d], s.digits[d], borrow);
@@ -215,8 +292,8 @@ void planted_secret_index_is_caught() {
 
 int main() {
   using namespace veilsum::tests;
-  products_stay_within_64_bits_at_every_size();
-  exponentiations_do_not_reveal_exponents();
+  everything_is_proven_at_every_size<veilsum::kernels::checked_lane_of<4>>();
+  everything_is_proven_at_every_size<veilsum::kernels::checked_lane_of<5>>();
   field_sums_stay_within_64_bits_up_to_the_most_terms();
   planted_overflow_is_caught();
   planted_unnormalised_factor_is_caught();

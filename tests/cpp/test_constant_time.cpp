@@ -3,9 +3,12 @@
 #include <valgrind/memcheck.h>
 
 #include <cstring>
+#include <vector>
 
 #include "kernels/dispatch.hpp"
 #include "schemes/field.hpp"
+#include "schemes/modular.hpp"
+#include "schemes/packing.hpp"
 #include "tests/cpp/check.hpp"
 #include "tests/cpp/toy_paillier.hpp"
 
@@ -21,49 +24,142 @@ secret_words undefined(secret_words x) {
 
 void define(const void* data, std::size_t bytes) { VALGRIND_MAKE_MEM_DEFINED(data, bytes); }
 
+void define(cipher_vector& c) {
+  define(c.block(0), c.blocks() * c.modulus().block_size() * sizeof(word));
+}
+
+const kernels::table& kernel() { return *kernels::active().kernel; }
+
+paillier_public_key public_key() { return toy_paillier::public_key(kernel()); }
+
+// Every constant of a private key is a secret.
+paillier_private_key private_key() {
+  toy_paillier::secrets s;
+  for (toy_paillier::half* half : {&s.p, &s.q})
+    for (secret_words* x : {&half->prime, &half->h, &half->h_s, &half->h_inverse, &half->blinding})
+      *x = undefined(*x);
+  s.q_inverse = undefined(s.q_inverse);
+  s.inverse_square = undefined(s.inverse_square);
+  return toy_paillier::private_key(kernel(), s);
+}
+
+const secret_words messages{5, ~word{0}, 1234567};
+
+secret_words exponents() {
+  numbers random(1);
+  return random.integer(messages.size() * toy_paillier::exponent_words);
+}
+
 cipher_vector sample(const paillier_public_key& pub) {
-  return pub.encrypt({secret_words{5, ~word{0}, 1234567}, 1}, secret_words{11, 12, 13}, 1);
+  return pub.encrypt({messages, 1}, exponents(), 1);
+}
+
+void expect_same(cipher_vector& made_of_secrets, const cipher_vector& expected) {
+  define(made_of_secrets);
+  secret_words made(4 * expected.size()), known(made.size());
+  made_of_secrets.to_words(made, 1);
+  expected.to_words(known, 1);
+  CHECK(made == known);
 }
 
 void encryption() {
-  const paillier_public_key pub = toy_paillier::public_key(*kernels::active().kernel);
-  cipher_vector c = pub.encrypt({undefined({5, ~word{0}, 1234567}), 1}, undefined({11, 12, 13}), 1);
-  define(c.block(0), c.blocks() * pub.n_squared().block_size() * sizeof(word));
-  secret_words rows(12), expected(12);
-  c.to_words(rows, 1);
-  sample(pub).to_words(expected, 1);
-  CHECK(rows == expected);
+  const paillier_public_key pub = public_key();
+  cipher_vector c = pub.encrypt({undefined(messages), 1}, undefined(exponents()), 1);
+  expect_same(c, sample(pub));
 }
 
+void private_encryption() {
+  const paillier_public_key pub = public_key();
+  const paillier_private_key priv = private_key();
+  cipher_vector c = priv.encrypt(pub, {undefined(messages), 1}, undefined(exponents()), 1);
+  expect_same(c, sample(pub));
+}
+
+// The ciphertexts are public. So may be the check's weights, which are random and used once: they feed a
+// multi-exponentiation in variable time. The plaintext that follows them is secret.
 void decryption() {
-  const kernels::table& kernel = *kernels::active().kernel;
-  const paillier_public_key pub = toy_paillier::public_key(kernel);
-  const paillier_private_key priv =
-      toy_paillier::private_key(kernel, undefined({toy_paillier::p}), undefined({toy_paillier::q}));
+  const paillier_public_key pub = public_key();
+  const paillier_private_key priv = private_key();
   const cipher_vector c = sample(pub);
   secret_words rows(3);
   const secret_words limit{word{1} << 62};
-  word exceeds = priv.decrypt(rows, 1, limit, c, 1);
-  define(&exceeds, sizeof(exceeds));
-  CHECK(exceeds == 0);
+  numbers random(2);
+  secret_words check = random.integer(priv.check_words(c.size()));
+  VALGRIND_MAKE_MEM_UNDEFINED(check.data() + c.size(), (check.size() - c.size()) * sizeof(word));
+  auto status = priv.decrypt(rows, 1, limit, c, pub, check, 1);
+  define(&status, sizeof(status));
+  CHECK(status == schemes::decryption_status::good);
   define(rows.data(), rows.size() * sizeof(word));
-  CHECK((rows == secret_words{5, ~word{0}, 1234567}));
+  CHECK(rows == messages);
 }
 
-void scalar_product() {
-  const paillier_public_key pub = toy_paillier::public_key(*kernels::active().kernel);
+void encoding() {
+  const paillier_public_key pub = public_key();
   const cipher_vector c = sample(pub);
-  cipher_vector scaled = c.power(undefined({3, 4, 5}), 1, 3, 1);
-  define(scaled.block(0), scaled.blocks() * pub.n_squared().block_size() * sizeof(word));
-  secret_words rows(12), expected(12);
-  scaled.to_words(rows, 1);
-  c.power(secret_words{3, 4, 5}, 1, 3, 1).to_words(expected, 1);
+  cipher_vector sum = pub.encode({undefined(messages), 1}, 1).multiply(c, 1);
+  expect_same(sum, pub.encode({messages, 1}, 1).multiply(c, 1));
+}
+
+void residues() {
+  const paillier_public_key pub = public_key();
+  const secret_words roots{5, 0, 1234567, 89};
+  cipher_vector c = pub.residues(undefined(roots), 1);
+  expect_same(c, pub.residues(roots, 1));
+}
+
+// Secret factors, and a secret choice of sign.
+void scalar_product() {
+  const paillier_public_key pub = public_key();
+  const cipher_vector c = sample(pub);
+  const secret_words factors{3, 4, 5}, masks{0, ~word{0}, 0};
+  const cipher_vector scaled = c.power(undefined(factors), 1, 3, 1);
+  cipher_vector chosen = scaled.select(undefined(masks), c);
+  expect_same(chosen, c.power(factors, 1, 3, 1).select(masks, c));
+}
+
+void packing() {
+  for (std::size_t bits : {2u, 17u, 32u, 33u, 63u}) {
+    const schemes::slot_layout layout{192 / bits, bits, 3};
+    std::vector<std::int64_t> values(2 * layout.slots - 1, 0), again(values.size());
+    values[0] = -1;
+    values.back() = 1;
+    const std::vector<std::int64_t> expected = values;
+    VALGRIND_MAKE_MEM_UNDEFINED(values.data(), values.size() * sizeof(word));
+    secret_words rows(6);
+    schemes::pack(rows, values, layout, 1);
+    word refused = schemes::unpack(again, rows, 1, layout, 1);
+    define(&refused, sizeof(refused));
+    define(again.data(), again.size() * sizeof(word));
+    CHECK(refused == 0 && again == expected);
+  }
+}
+
+// What a certificate does with the primes.
+void roots() {
+  const schemes::prime_pair pair(kernel(), undefined({toy_paillier::p}),
+                                 undefined({toy_paillier::q}),
+                                 undefined({toy_paillier::q_inverse}));
+  secret_words rows{5, 0, 1234567, 89}, expected = rows;
+  pair.powers(rows, 2, undefined({65537, 1}), undefined({65537, 1}), 1);
+  define(rows.data(), rows.size() * sizeof(word));
+  schemes::powers(expected, {kernel(), toy_paillier::n}, secret_words{65537, 1}, 1);
   CHECK(rows == expected);
+}
+
+// What a proof does with plaintexts and exponents.
+void responses() {
+  secret_words sum = undefined({1, 0, 0}), r(2);
+  schemes::add_weighted(sum, undefined({~word{1}, 7}), 1, true, secret_words{3, 0, 0, 1}, 2);
+  schemes::centred_residue(r, sum, toy_paillier::n);
+  define(sum.data(), sum.size() * sizeof(word));
+  CHECK((sum == secret_words{~word{4}, 6, 0}));
+  define(r.data(), r.size() * sizeof(word));
+  CHECK((r == secret_words{~word{4}, 6}));
 }
 
 void sharing() {
   for (word p : {word{1125899437080577}, ~word{0} - 0xfffffffeu}) {
-    const schemes::prime_field field(*kernels::active().kernel, p);
+    const schemes::prime_field field(kernel(), p);
     const secret_words points{1, 1, 1, 2, 1, 3};  // 1 and x for three holders
     secret_words shares(9), sum(3);
     const secret_words secrets = undefined({65, 0, p - 1, 15, 7, p - 2});
@@ -104,9 +200,18 @@ struct subject {
 };
 
 constexpr subject subjects[] = {
-    {"encryption", encryption},         {"decryption", decryption},
-    {"scalar_product", scalar_product}, {"sharing", sharing},
-    {"planted_branch", planted_branch}, {"planted_index", planted_index},
+    {"encryption", encryption},
+    {"private_encryption", private_encryption},
+    {"decryption", decryption},
+    {"encoding", encoding},
+    {"residues", residues},
+    {"scalar_product", scalar_product},
+    {"packing", packing},
+    {"roots", roots},
+    {"responses", responses},
+    {"sharing", sharing},
+    {"planted_branch", planted_branch},
+    {"planted_index", planted_index},
     {"planted_carry", planted_carry},
 };
 

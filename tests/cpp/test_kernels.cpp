@@ -1,42 +1,24 @@
-// Every kernel of this machine against schoolbook arithmetic, and so against every other.
+// Every kernel of this machine against schoolbook arithmetic, and so against every other: numbers modulo
+// m, and residues modulo a prime of one digit. test_dual.cpp has the numbers modulo m^2.
+#include <algorithm>
+#include <vector>
+
 #include "kernels/dispatch.hpp"
 #include "schemes/field.hpp"
 #include "schemes/montgomery.hpp"
 #include "tests/cpp/check.hpp"
+#include "tests/cpp/schoolbook.hpp"
 
 namespace veilsum::tests {
 namespace {
 
 using schemes::montgomery_modulus;
-using schemes::secret_words;
-using schemes::word;
 
-// a * b mod m by shift and add.
-secret_words multiply_slowly(const secret_words& a, const secret_words& b, const secret_words& m) {
-  secret_words r(m.size(), 0), t(m.size());
-  const auto add_mod = [&](const secret_words& x) {
-    const word carry = schemes::add_words(r, r, x);
-    const word borrow = schemes::subtract_words(t, r, m);
-    if (carry || !borrow) r = t;
-  };
-  for (std::size_t bit = 64 * b.size(); bit-- > 0;) {
-    add_mod(secret_words(r));
-    if (b[bit / 64] >> (bit % 64) & 1) add_mod(a);
-  }
-  return r;
+std::size_t radix_bits(const montgomery_modulus& m) {
+  return m.digit_count() * m.kernel().digit_bits;
 }
 
-secret_words power_slowly(const secret_words& base, const secret_words& exponent,
-                          const secret_words& m) {
-  secret_words r(m.size(), 0);
-  r[0] = 1;
-  for (std::size_t bit = 64 * exponent.size(); bit-- > 0;) {
-    r = multiply_slowly(r, r, m);
-    if (exponent[bit / 64] >> (bit % 64) & 1) r = multiply_slowly(r, base, m);
-  }
-  return r;
-}
-
+// One number a lane.
 struct lanes {
   explicit lanes(const montgomery_modulus& modulus)
       : m(modulus), block(modulus.block_size()), scratch(modulus.scratch_size()) {}
@@ -49,138 +31,206 @@ struct lanes {
     m.get_lane(x, block.data(), lane);
     return x;
   }
+  // All digits, however large the number.
+  secret_words whole(std::size_t lane) const {
+    secret_words x(radix_bits(m) / 64 + 1);
+    m.get_lane(x, block.data(), lane);
+    return x;
+  }
 
   const montgomery_modulus& m;
   secret_words block, scratch;
 };
 
-void products_and_squares_are_right_at_every_size(const kernels::table& kernel) {
+// 24 words, 1536 bits: the vector kernel's second tile alone divides their digits.
+constexpr std::size_t sizes[] = {1, 2, 3, 4, 5, 8, 16, 24, 33, 48, 64};
+
+void every_tile_has_a_size_of_its_own(const kernels::table& kernel) {
   numbers random(1);
-  for (std::size_t size : {1u, 2u, 3u, 4u, 5u, 8u, 16u, 33u, 48u, 64u}) {
-    const secret_words m = random.modulus(size);
-    const montgomery_modulus modulus(kernel, m);
-    lanes x(modulus), y(modulus), z(modulus);
-    std::vector<secret_words> a, b;
-    secret_words largest(m);
-    largest[0] -= 1;
-    for (std::size_t l = 0; l < kernel.lanes; ++l) {
-      a.push_back(l == 0 ? largest : random.below(m));
-      b.push_back(l <= 1 ? largest : random.below(m));
-      x.set(l, a[l]);
-      y.set(l, b[l]);
-    }
-    x.enter();
-    y.enter();
-    const kernels::modulus view = modulus.lane_view();
-    kernel.multiply(z.block.data(), x.block.data(), y.block.data(), &view, z.scratch.data());
-    kernel.square(x.block.data(), x.block.data(), &view, x.scratch.data());
-    z.leave();
-    x.leave();
-    for (std::size_t l = 0; l < kernel.lanes; ++l) {
-      CHECK(z.get(l) == multiply_slowly(a[l], b[l], m));
-      CHECK(x.get(l) == multiply_slowly(a[l], a[l], m));
-    }
+  bool used[2] = {false, false};
+  for (std::size_t size : sizes) {
+    const montgomery_modulus modulus(kernel, random.modulus(size));
+    const bool fits = modulus.digit_count() % kernel.tiles[0] == 0;
+    CHECK(fits || modulus.digit_count() % kernel.tiles[1] == 0);
+    used[fits ? 0 : 1] = true;
   }
+  CHECK(used[0] && (used[1] || kernel.tiles[0] == kernel.tiles[1]));
+}
+
+void products_and_squares_are_right(const kernels::table& kernel, std::size_t size) {
+  numbers random(1);
+  const schoolbook expected(random.modulus(size));
+  const secret_words& m = expected.modulus();
+  const secret_words largest = difference(m, secret_words{1});
+  const montgomery_modulus modulus(kernel, m);
+  lanes x(modulus), y(modulus), z(modulus);
+  std::vector<secret_words> a, b;
+  for (std::size_t l = 0; l < kernel.lanes; ++l) {
+    a.push_back(l == 0 ? largest : random.below(m));
+    b.push_back(l <= 1 ? largest : random.below(m));
+    x.set(l, a[l]);
+    y.set(l, b[l]);
+  }
+  x.enter();
+  y.enter();
+  const kernels::modulus view = modulus.lane_view();
+  kernel.multiply(z.block.data(), x.block.data(), y.block.data(), &view, z.scratch.data());
+  kernel.square(x.block.data(), x.block.data(), &view, x.scratch.data());
+  z.leave();
+  x.leave();
+  for (std::size_t l = 0; l < kernel.lanes; ++l) {
+    CHECK(z.get(l) == expected.times(a[l], b[l]));
+    CHECK(x.get(l) == expected.times(a[l], a[l]));
+  }
+}
+
+// a b + q m = r R, as integers.
+void products_leave_their_quotient(const kernels::table& kernel, std::size_t size) {
+  numbers random(2);
+  const secret_words m = random.modulus(size);
+  const montgomery_modulus modulus(kernel, m);
+  const secret_words radix = power_of_two(radix_bits(modulus));
+  lanes x(modulus), y(modulus), r(modulus), q(modulus);
+  for (std::size_t l = 0; l < kernel.lanes; ++l) {
+    x.set(l, random.below(m));
+    y.set(l, random.below(m));
+  }
+  const kernels::modulus view = modulus.lane_view();
+  const auto expect_quotient = [&](const lanes& a, const lanes& b) {
+    for (std::size_t l = 0; l < kernel.lanes; ++l) {
+      const secret_words made = sum(product(a.get(l), b.get(l)), product(q.whole(l), m));
+      CHECK(schemes::equal_vartime(made, product(r.whole(l), radix)));
+    }
+  };
+  kernel.multiply(r.block.data(), x.block.data(), y.block.data(), &view, q.block.data());
+  expect_quotient(x, y);
+  kernel.square(r.block.data(), x.block.data(), &view, q.block.data());
+  expect_quotient(x, x);
 }
 
 // The edges of the contract of kernels/api.hpp: loose times loose, and any word of R times one below m.
 void loose_operands_give_right_products_below_twice_the_modulus(const kernels::table& kernel) {
-  numbers random(2);
-  const secret_words m = random.modulus(4);
+  numbers random(3);
+  const schoolbook expected(random.modulus(4));
+  const secret_words& m = expected.modulus();
+  const secret_words one{1}, twice = sum(m, m);
   const montgomery_modulus modulus(kernel, m);
-  const std::size_t bits = modulus.digit_count() * kernel.digit_bits;
-  const secret_words one{1}, radix = schemes::power_of_two(bits, m);
-  secret_words minus_one(4), radix_less_one(4), twice(5), loose(5),
-      full((bits + 63) / 64, ~word{0});
-  schemes::subtract_words(minus_one, m, one);
-  schemes::subtract_words(radix_less_one, radix, one);
-  schemes::add_words(twice, m, m);
-  schemes::add_words(loose, twice, twice);
-  schemes::subtract_words(loose, loose, one);  // 4m - 1
-  struct operand {
-    secret_words value, residue;
-  };
-  const operand largest_loose{loose, minus_one}, largest_word{full, radix_less_one},
-      largest_residue{minus_one, minus_one};
-  const operand pairs[][2] = {{largest_loose, largest_loose}, {largest_word, largest_residue}};
+  const secret_words radix = power_of_two(radix_bits(modulus));
+  const secret_words largest_loose = difference(sum(twice, twice), one);
+  const secret_words largest_word = difference(radix, one), largest_residue = difference(m, one);
+  const secret_words pairs[][2] = {{largest_loose, largest_loose}, {largest_word, largest_residue}};
   for (const auto& pair : pairs) {
     lanes x(modulus), y(modulus);
     for (std::size_t l = 0; l < kernel.lanes; ++l) {
-      x.set(l, pair[0].value);
-      y.set(l, pair[1].value);
+      x.set(l, pair[0]);
+      y.set(l, pair[1]);
     }
     modulus.multiply(x.block.data(), x.block.data(), y.block.data(), x.scratch.data());
     for (std::size_t l = 0; l < kernel.lanes; ++l) {
-      secret_words product(5);
-      modulus.get_lane(product, x.block.data(), l);
-      CHECK(schemes::less_mask(product, twice) != 0);
+      const secret_words r = x.whole(l);
+      secret_words bound(r.size());
+      std::copy(twice.begin(), twice.end(), bound.begin());
+      CHECK(schemes::less_mask(r, bound) != 0);
+      CHECK(expected.times(r, radix) == expected.times(pair[0], pair[1]));
     }
     modulus.reduce(x.block.data(), x.block.data());
     for (std::size_t l = 0; l < kernel.lanes; ++l)
-      CHECK(multiply_slowly(x.get(l), radix, m) ==
-            multiply_slowly(pair[0].residue, pair[1].residue, m));
+      CHECK(expected.times(x.get(l), radix) == expected.times(pair[0], pair[1]));
   }
+}
+
+void sums_carry_through_all_digits(const kernels::table& kernel) {
+  numbers random(4);
+  const montgomery_modulus modulus(kernel, random.modulus(3));
+  const secret_words ones = difference(power_of_two(radix_bits(modulus) - 1), secret_words{1});
+  lanes x(modulus), y(modulus);
+  for (std::size_t l = 0; l < kernel.lanes; ++l) {
+    x.set(l, ones);
+    y.set(l, secret_words{l});
+  }
+  modulus.add(x.block.data(), x.block.data(), y.block.data());
+  for (std::size_t l = 0; l < kernel.lanes; ++l)
+    CHECK(schemes::equal_vartime(x.whole(l), sum(ones, secret_words{l})));
 }
 
 void lanes_may_have_different_moduli(const kernels::table& kernel) {
-  numbers random(3);
+  numbers random(5);
   const montgomery_modulus shape(kernel, random.modulus(3));
-  secret_words digits(shape.block_size()), inverse(kernel.lanes), a(shape.block_size());
-  secret_words r(shape.block_size()), scratch(shape.scratch_size());
-  std::vector<secret_words> moduli, values;
+  const secret_words radix = power_of_two(radix_bits(shape));
+  lanes moduli(shape), a(shape), r(shape);
+  secret_words inverse(kernel.lanes);
+  std::vector<schoolbook> expected;
   for (std::size_t l = 0; l < kernel.lanes; ++l) {
-    moduli.push_back(random.modulus(3));
-    values.push_back(random.below(moduli[l]));
-    shape.set_lane(digits.data(), l, moduli[l]);
-    shape.set_lane(a.data(), l, values[l]);
-    const secret_words k{schemes::negative_inverse(moduli[l][0])};
+    expected.emplace_back(random.modulus(3));
+    const secret_words& m = expected[l].modulus();
+    moduli.set(l, m);
+    a.set(l, random.below(m));
+    const secret_words k{schemes::negative_inverse(m[0])};
     inverse[l] = schemes::extract_bits(k, 0, kernel.digit_bits);
   }
-  const kernels::modulus m{digits.data(), inverse.data(), shape.digit_count()};
-  kernel.multiply(r.data(), a.data(), a.data(), &m, scratch.data());
-  kernel.reduce(r.data(), r.data(), &m);
-  for (std::size_t l = 0; l < kernel.lanes; ++l) {
-    // r R = a a modulo the lane's own modulus.
-    secret_words result(3);
-    shape.get_lane(result, r.data(), l);
-    const secret_words radix =
-        schemes::power_of_two(shape.digit_count() * kernel.digit_bits, moduli[l]);
-    CHECK(multiply_slowly(result, radix, moduli[l]) ==
-          multiply_slowly(values[l], values[l], moduli[l]));
-  }
+  const kernels::modulus m{moduli.block.data(), inverse.data(), nullptr, shape.digit_count()};
+  kernel.multiply(r.block.data(), a.block.data(), a.block.data(), &m, r.scratch.data());
+  kernel.reduce(r.block.data(), r.block.data(), &m);
+  for (std::size_t l = 0; l < kernel.lanes; ++l)
+    CHECK(expected[l].times(r.get(l), radix) == expected[l].times(a.get(l), a.get(l)));
 }
 
-void powers_are_right_for_every_window(const kernels::table& kernel) {
-  numbers random(4);
-  const secret_words m = random.modulus(2);
-  const montgomery_modulus modulus(kernel, m);
-  for (std::size_t bits = 1; bits <= kernels::maximum_window_bits; ++bits) {
-    const std::size_t count = (64 + bits - 1) / bits;
-    lanes x(modulus);
-    secret_words windows(count * kernel.lanes), r(modulus.block_size());
-    secret_words scratch(modulus.power_scratch_size(bits));
-    std::vector<secret_words> base, exponent;
-    for (std::size_t l = 0; l < kernel.lanes; ++l) {
-      base.push_back(random.below(m));
-      exponent.push_back(l == 0 ? secret_words{0} : random.integer(1));
-      x.set(l, base[l]);
-      for (std::size_t i = 0; i < count; ++i)
-        windows[(count - 1 - i) * kernel.lanes + l] =
-            schemes::extract_bits(exponent[l], i * bits, bits);
-    }
-    x.enter();
-    const kernels::modulus view = modulus.lane_view();
-    kernel.power(r.data(), x.block.data(), modulus.one(), windows.data(), count, bits, &view,
-                 scratch.data());
-    x.block = r;
-    x.leave();
-    for (std::size_t l = 0; l < kernel.lanes; ++l)
-      CHECK(x.get(l) == power_slowly(base[l], exponent[l], m));
+// Two moduli that take turns.
+void powers_are_right(const kernels::table& kernel, std::size_t window_bits,
+                      std::size_t lane_of_exponent_0) {
+  numbers random(6);
+  const schoolbook expected[] = {schoolbook(random.modulus(2)), schoolbook(random.modulus(2))};
+  const montgomery_modulus modulus(kernel, {expected[0].modulus(), expected[1].modulus()});
+  const std::size_t count = schemes::window_count(64, window_bits);
+  lanes x(modulus), r(modulus);
+  secret_words windows(count * kernel.lanes), scratch(modulus.power_scratch_size(window_bits));
+  std::vector<secret_words> base, exponent;
+  for (std::size_t l = 0; l < kernel.lanes; ++l) {
+    base.push_back(random.below(expected[l % 2].modulus()));
+    exponent.push_back(l == lane_of_exponent_0 ? secret_words{0} : random.integer(1));
+    x.set(l, base[l]);
+    schemes::write_windows(windows.data() + l, kernel.lanes, exponent[l], count, window_bits);
   }
+  x.enter();
+  const kernels::modulus view = modulus.lane_view();
+  kernel.power(r.block.data(), x.block.data(), modulus.one(), windows.data(), count, window_bits,
+               &view, scratch.data());
+  r.leave();
+  for (std::size_t l = 0; l < kernel.lanes; ++l)
+    CHECK(r.get(l) == expected[l % 2].power(base[l], exponent[l]));
+}
+
+// A chain of 40 products and squares of one number, as each kernel computes it.
+secret_words chain(const kernels::table& kernel, std::size_t size) {
+  numbers random(7);
+  const secret_words m = random.modulus(size);
+  const montgomery_modulus modulus(kernel, m);
+  const kernels::modulus view = modulus.lane_view();
+  lanes x(modulus), y(modulus);
+  const secret_words a = random.below(m), b = random.below(m);
+  for (std::size_t l = 0; l < kernel.lanes; ++l) {
+    x.set(l, a);
+    y.set(l, b);
+  }
+  x.enter();
+  y.enter();
+  for (int step = 0; step < 20; ++step) {
+    kernel.multiply(x.block.data(), x.block.data(), y.block.data(), &view, x.scratch.data());
+    kernel.square(x.block.data(), x.block.data(), &view, x.scratch.data());
+  }
+  x.leave();
+  for (std::size_t l = 1; l < kernel.lanes; ++l) CHECK(x.get(l) == x.get(0));
+  return x.get(0);
+}
+
+void kernels_agree_bit_for_bit() {
+  for (std::size_t size : sizes)
+    for (const kernels::table* kernel : kernels::available())
+      CHECK(chain(*kernel, size) == chain(kernels::portable, size));
 }
 
 void residues_are_right_modulo(const kernels::table& kernel, word p) {
-  numbers random(5);
+  numbers random(8);
   const schemes::prime_field field(kernel, p);
   const std::size_t rows = 5, terms = 37, columns = 19;
   const auto residues = [&](std::size_t count) {
@@ -189,7 +239,7 @@ void residues_are_right_modulo(const kernels::table& kernel, word p) {
     return x;
   };
   const secret_words weights = residues(rows * terms), values = residues(terms * columns);
-  secret_words out(rows * columns), product(terms * columns), sum(terms * columns);
+  secret_words out(rows * columns), products(terms * columns), sums(terms * columns);
   field.matmul(out, weights, rows, terms, values, columns, 2);
   for (std::size_t i = 0; i < rows; ++i)
     for (std::size_t j = 0; j < columns; ++j) {
@@ -200,12 +250,12 @@ void residues_are_right_modulo(const kernels::table& kernel, word p) {
                    p;
       CHECK(out[i * columns + j] == static_cast<word>(expected));
     }
-  field.multiply(product, values, values);
-  field.add(sum, values, values);
+  field.multiply(products, values, values);
+  field.add(sums, values, values);
   for (std::size_t i = 0; i < values.size(); ++i) {
     const unsigned __int128 v = values[i];
-    CHECK(product[i] == static_cast<word>(v * v % p));
-    CHECK(sum[i] == static_cast<word>((v + v) % p));
+    CHECK(products[i] == static_cast<word>(v * v % p));
+    CHECK(sums[i] == static_cast<word>((v + v) % p));
   }
 }
 
@@ -216,13 +266,20 @@ int main() {
   using namespace veilsum::tests;
   for (const veilsum::kernels::table* kernel : veilsum::kernels::available()) {
     std::printf("kernel %s\n", kernel->name);
-    products_and_squares_are_right_at_every_size(*kernel);
+    every_tile_has_a_size_of_its_own(*kernel);
+    for (std::size_t size : sizes) {
+      products_and_squares_are_right(*kernel, size);
+      products_leave_their_quotient(*kernel, size);
+    }
     loose_operands_give_right_products_below_twice_the_modulus(*kernel);
+    sums_carry_through_all_digits(*kernel);
     lanes_may_have_different_moduli(*kernel);
-    powers_are_right_for_every_window(*kernel);
+    for (std::size_t bits = 1; bits <= veilsum::kernels::maximum_window_bits; ++bits)
+      for (std::size_t lane : {0u, 1u}) powers_are_right(*kernel, bits, lane);
     for (std::uint64_t p : {std::uint64_t{3}, std::uint64_t{13}, std::uint64_t{1125899437080577},
                             (std::uint64_t{1} << 61) - 1, ~std::uint64_t{0} - 0xfffffffeu})
       residues_are_right_modulo(*kernel, p);
   }
+  kernels_agree_bit_for_bit();
   return finish("test_kernels");
 }

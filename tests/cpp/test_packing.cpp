@@ -50,7 +50,7 @@ slots mixed(std::size_t count, std::int64_t limit, std::uint64_t seed) {
 // As many slots as fit, one less, and one alone, which leaves words above.
 std::vector<slot_layout> layouts(std::size_t slot_bits) {
   std::vector<slot_layout> found;
-  for (std::size_t limbs : {1, 2, 3, 32})
+  for (std::size_t limbs : {1u, 2u, 3u, 32u})
     for (std::size_t count : {64 * limbs / slot_bits, 64 * limbs / slot_bits - 1, std::size_t{1}})
       if (count >= 1) found.push_back({count, slot_bits, limbs});
   return found;
@@ -95,7 +95,7 @@ void any_number_of_threads_gives_the_same_rows() {
   const slot_layout layout{5, 63, 5};
   const slots values = mixed(1003, most(63), 9);
   const secret_words rows = packed(values, layout);
-  for (std::size_t threads : {0, 2, 3}) {
+  for (std::size_t threads : {0u, 2u, 3u}) {
     CHECK(packed(values, layout, threads) == rows);
     slots again(values.size());
     CHECK(schemes::unpack(again, rows, most(63), layout, threads) == 0);
