@@ -632,7 +632,7 @@ def _refuse(name: str, outside: NDArray[np.bool_], allowed: str) -> None:
     if count:
         raise BudgetExceeded(
             f"{name}: {count} of {outside.size} are not within {allowed}; "
-            "clip them or fix a larger bound in advance"
+            "clip them, replace NaN, or fix a larger bound in advance"
         )
 
 

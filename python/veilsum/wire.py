@@ -74,6 +74,9 @@ class Kind(IntEnum):
     PRIVATE_KEY_ENCRYPTED = 9
 
 
+_KINDS = frozenset(Kind)
+
+
 class Writer:
     """Writes one message, field by field.
 
@@ -206,7 +209,10 @@ class Reader:
         if version != VERSION:
             raise DeserializationError(f"version: got {version}, expected {VERSION}")
         if got_kind != kind:
-            raise DeserializationError(f"kind: got {got_kind}, expected {kind:d} ({kind.name})")
+            got_name = f" ({Kind(got_kind).name})" if got_kind in _KINDS else ""
+            raise DeserializationError(
+                f"kind: got {got_kind}{got_name}, expected {kind:d} ({kind.name})"
+            )
         _check_cap("body length", length, max_bytes)
         body = view[_HEADER.size :]
         if len(body) != length:

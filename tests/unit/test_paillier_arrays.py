@@ -3,6 +3,7 @@
 import copy
 import operator
 import pickle
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -272,10 +273,19 @@ class TestSums:
                 operation(matrix, stranger)
 
     def test_another_scale_is_refused(self, matrix: CipherArray, decimals: CipherArray) -> None:
-        for left, right in ((matrix, decimals), (decimals, matrix), (decimals, decimals * 0.5)):
+        whole, fractions, finer = "1 (integers)", "2**32", "2**64"
+        for left, right, stated in (
+            (matrix, decimals, f"scales {whole} and {fractions}"),
+            (decimals, matrix, f"scales {fractions} and {whole}"),
+            (decimals, decimals * 0.5, f"scales {fractions} and {finer}"),
+        ):
             for operation in (operator.add, operator.sub):
-                with pytest.raises(ScaleMismatch, match=f"scales {left.scale} and {right.scale}"):
+                with pytest.raises(ScaleMismatch, match=re.escape(stated)):
                     operation(left, right)
+
+    def test_the_advice_about_scales_helps(self, keys: Keys, decimals: CipherArray) -> None:
+        halved = decimals * 0.5 + decimals * 1.0
+        assert np.array_equal(keys[1].decrypt(halved), 1.5 * keys[1].decrypt(decimals))
 
     @pytest.mark.parametrize("fraction", [0.5, [1.0, 2.0, 0.25], np.float32(1e-3)])
     def test_fractions_are_refused_by_integers(self, matrix: CipherArray, fraction: Any) -> None:

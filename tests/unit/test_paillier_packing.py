@@ -641,9 +641,9 @@ class TestBytes:
 
     def test_another_kind_is_refused(self, keys: Keys, packed: PackedArray) -> None:
         pub, _ = keys
-        with pytest.raises(DeserializationError, match="kind: got 3, expected 6"):
+        with pytest.raises(DeserializationError, match=r"kind: got 3 \(CIPHER_ARRAY\), expected 6"):
             PackedArray.from_bytes(pub.encrypt([1]).to_bytes(), pub)
-        with pytest.raises(DeserializationError, match="kind: got 6, expected 3"):
+        with pytest.raises(DeserializationError, match=r"kind: got 6 \(PACKED_ARRAY\), expected 3"):
             CipherArray.from_bytes(packed.to_bytes(), pub)
 
     def test_another_key_is_refused(

@@ -170,7 +170,9 @@ def test_errors_say_what_was_got_and_what_is_allowed() -> None:
     data[4] = 9
     with pytest.raises(DeserializationError, match="version: got 9, expected 1"):
         Reader(bytes(data), Kind.MESSAGE)
-    with pytest.raises(DeserializationError, match=r"kind: got 5, expected 4 \(SHARES\)"):
+    with pytest.raises(
+        DeserializationError, match=r"kind: got 5 \(MESSAGE\), expected 4 \(SHARES\)"
+    ):
         Reader(message(), Kind.SHARES)
     with pytest.raises(DeserializationError, match="body: got 2 bytes after its last field"):
         Reader(message(("u8", 1), ("u8", 1)), Kind.MESSAGE).finish()

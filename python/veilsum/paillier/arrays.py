@@ -341,6 +341,7 @@ class CipherArray:
         BudgetExceeded
             If the stated limit is beyond the key.
         """
+        require_public_key(public_key)
         reader = Reader(data, Kind.CIPHER_ARRAY)
         if reader.blob(max_bytes=32) != public_key.fingerprint:
             raise KeyMismatch("data: it is under another key; use the key that encrypted it")
@@ -460,8 +461,9 @@ class CipherArray:
                 raise KeyMismatch("operands are under different keys; encrypt both under one key")
             if other.scale != self.scale:
                 raise ScaleMismatch(
-                    f"operands have scales {self.scale} and {other.scale} (1: integers); "
-                    "encrypt both with one encoding, or multiply both by the same kind of factor"
+                    f"operands have scales {_scale_name(self.scale)} and "
+                    f"{_scale_name(other.scale)}; a float factor adds {_WEIGHT_BITS} fraction "
+                    "bits: multiply the other by 1.0 too, or encrypt it with as many fraction_bits"
                 )
             return self._with(other.vector, shape=other.shape, limit=other.limit)
         plain = _plain(other)
@@ -508,6 +510,15 @@ class CipherArray:
         return scale
 
 
+def require_public_key(key: object) -> None:
+    """Refuse what is no public key, such as the private one in its place."""
+    if not hasattr(key, "fingerprint"):
+        raise TypeError(
+            f"public_key: got {type(key).__name__}, expected PublicKey; "
+            "a private key has one as its public_key"
+        )
+
+
 def _plain(other: Any) -> NDArray[Any] | None:
     """Read a plain operand as an array of real numbers; None for anything else."""
     if isinstance(other, CipherArray):
@@ -517,6 +528,13 @@ def _plain(other: Any) -> NDArray[Any] | None:
         return array
     whole = array.dtype.kind == "O" and all(isinstance(value, int) for value in array.flat)
     return array if whole else None
+
+
+def _scale_name(scale: int) -> str:
+    if scale == 1:
+        return "1 (integers)"
+    exponent = scale.bit_length() - 1
+    return f"2**{exponent}" if scale == 1 << exponent else str(scale)
 
 
 def _has_fractions(plain: NDArray[Any]) -> bool:

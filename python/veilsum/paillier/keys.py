@@ -633,6 +633,11 @@ class PrivateKey(_Encryptor):
         """
         if password is not None:
             _check_password(password)
+            if not _is_sealed(data):
+                raise DeserializationError(
+                    "data: they are no key under a password; leave the password out if the key is "
+                    "in the open"
+                )
             data = _unseal(data, password)
         elif _is_sealed(data):
             raise DeserializationError("data: the key is encrypted; pass its password")

@@ -30,7 +30,7 @@ from veilsum.errors import (
     ScaleMismatch,
     VeilsumError,
 )
-from veilsum.paillier.arrays import CipherArray, _checked_vector
+from veilsum.paillier.arrays import CipherArray, _checked_vector, require_public_key
 from veilsum.threads import thread_count
 from veilsum.wire import MAGIC, MAX_ELEMENTS, VERSION, Kind, Reader, Writer
 
@@ -195,7 +195,7 @@ class Packing:
         if outside:
             raise BudgetExceeded(
                 f"array: {outside} of {values.size} are not within the bound {self.bound} "
-                "(NaN never is); clip them or fix a larger bound in advance"
+                "(NaN never is); clip them, replace NaN, or fix a larger bound= in advance"
             )
         units = np.asarray(values * (1 / self.unit))
         return np.rint(units, out=units).astype(np.int64)
@@ -463,6 +463,7 @@ class PackedArray:
         BudgetExceeded
             If more is used than the additions stated.
         """
+        require_public_key(public_key)
         reader = Reader(data, Kind.PACKED_ARRAY)
         if reader.blob(max_bytes=32) != public_key.fingerprint:
             raise KeyMismatch("data: it is under another key; use the key that encrypted it")

@@ -68,7 +68,7 @@ from numpy.typing import ArrayLike, NDArray
 from veilsum import _core, randomness
 from veilsum.encoding import FixedPoint, exact_array
 from veilsum.errors import DeserializationError, FaultDetected, InvalidKey, ProtocolError
-from veilsum.paillier.arrays import CipherArray
+from veilsum.paillier.arrays import CipherArray, require_public_key
 from veilsum.paillier.keys import (
     _LARGEST_BITS,
     PrivateKey,
@@ -156,7 +156,7 @@ class KeyCertificate:
         TypeError
             If `public_key` is no public key or `context` is not bytes.
         """
-        _require_public_key(public_key)
+        require_public_key(public_key)
         n = public_key.n
         _require_roots("nth_roots", self.nth_roots, _NTH_ROOTS, n)
         _require_roots("fourth_roots", self.fourth_roots, _FOURTH_ROOTS, n)
@@ -514,7 +514,7 @@ def encrypt_with_proof(
     ...
     veilsum.errors.ProtocolError: proof: it does not hold for these ciphertexts in this context: ...
     """
-    _require_public_key(public_key)
+    require_public_key(public_key)
     _require_bytes(context)
     array = exact_array(values)
     if encoding is None:
@@ -570,7 +570,7 @@ def encrypt_packed_with_proof(
     ... )
     >>> proof.verify(ciphertexts, context=b"client-3")
     """
-    _require_public_key(public_key)
+    require_public_key(public_key)
     _require_bytes(context)
     values = _real_array(array)
     packing = Packing(
@@ -694,14 +694,11 @@ def _natural(reader: Reader, bits: int, *, least: int = 1) -> int:
     return number
 
 
-def _require_public_key(public_key: object) -> None:
-    if not isinstance(public_key, PublicKey):
-        raise TypeError(f"public_key: got {type(public_key).__name__}, expected PublicKey")
-
-
 def _require_bytes(context: object) -> None:
     if not isinstance(context, bytes):
-        raise TypeError(f"context: got {type(context).__name__}, expected bytes")
+        raise TypeError(
+            f"context: got {type(context).__name__}, expected bytes; such as proof_context() makes"
+        )
 
 
 def _centred(residue: int, key: PublicKey) -> NDArray[np.uint64]:

@@ -615,7 +615,11 @@ def _integer(name: str, value: SupportsIndex) -> int:
 
 def _require_encrypted(number: object) -> None:
     if not isinstance(number, EncryptedNumber):
-        raise TypeError(f"encrypted_number: got {type(number).__name__}, expected EncryptedNumber")
+        kind = type(number)
+        raise TypeError(
+            f"encrypted_number: got {kind.__module__}.{kind.__qualname__}, "
+            f"expected {__name__}.EncryptedNumber"
+        )
 
 
 def _require_same_key(key: PaillierPublicKey, other: PaillierPublicKey) -> None:
