@@ -17,11 +17,23 @@ struct log_block {
 class log_arithmetic {
  public:
   explicit log_arithmetic(const dual_modulus& m)
-      : m_(m.half()), one_(log_block(m_.block_size())), scratch_(m.scratch_size()) {
+      : dual_(m), m_(m.half()), one_(log_block(m_.block_size())), scratch_(m.scratch_size()) {
     one_ = from_dual(m.one(), m_.one());
   }
 
   const log_block& one() const { return one_; }
+
+  // A number below m^2 in every lane, with its inverse modulo m.
+  log_block from_words(view<const word> x, view<const word> inverse) {
+    secret_words block(dual_.block_size()), stage(dual_.block_size()), v(m_.block_size());
+    for (std::size_t l = 0; l < dual_.lanes(); ++l) {
+      dual_.set_lane(stage.data(), 2, l, x);
+      m_.set_lane(v.data(), l, inverse);
+    }
+    dual_.enter(block.data(), stage.data(), 2, scratch_.data());
+    m_.enter(v.data(), v.data(), scratch_.data());
+    return from_dual(block.data(), v.data());
+  }
 
   // x = a - (b / R) m has beta = -b / (R a), so c = b R / a = b v / R.
   log_block from_dual(const word* x, const word* v) {
@@ -52,6 +64,7 @@ class log_arithmetic {
     m_.reduce(c.data(), c.data());
   }
 
+  const dual_modulus& dual_;
   const montgomery_modulus& m_;
   log_block one_;
   secret_words scratch_;
@@ -75,22 +88,11 @@ fixed_base::fixed_base(const dual_modulus& m, view<const word> base, view<const 
   columns_ = (needed + unit - 1) / unit * unit;
   tables_ = columns_ / levels;
 
-  const std::size_t lanes = m.lanes(), size = m.half_size(), digits = size / lanes;
-  const std::size_t groups = (tables_ + lanes - 1) / lanes;
-  const std::size_t entry_count = std::size_t{1} << window_bits_;
+  const std::size_t lanes = m.lanes(), groups = (tables_ + lanes - 1) / lanes;
   log_arithmetic logs(m);
-  secret_words dual(m.block_size()), stage(m.block_size()), scratch(m.scratch_size());
-  secret_words v(size);
-  for (std::size_t l = 0; l < lanes; ++l) {
-    m.set_lane(stage.data(), 2, l, base);
-    m.half().set_lane(v.data(), l, inverse);
-  }
-  m.enter(dual.data(), stage.data(), 2, scratch.data());
-  m.half().enter(v.data(), v.data(), scratch.data());
-
   // bases[g * window_bits + i]: in lane l, base^(2^(i columns + t levels)) for table t = g lanes + l.
   std::vector<log_block> bases(groups * window_bits_, logs.one());
-  log_block chain = logs.from_dual(dual.data(), v.data());
+  log_block chain = logs.from_words(base, inverse);
   for (std::size_t e = 0; e < window_bits_ * columns_; ++e) {
     const std::size_t i = e / columns_, column = e % columns_;
     if (column % levels == 0) {
@@ -99,22 +101,27 @@ fixed_base::fixed_base(const dual_modulus& m, view<const word> base, view<const 
     }
     logs.multiply(chain, chain, chain);
   }
-
-  entries_.assign(tables_ * 2 * digits * entry_count, 0);
+  entries_.assign((tables_ * m.block_size() / lanes) << window_bits_, 0);
   for (std::size_t g = 0; g < groups; ++g) {
-    std::vector<log_block> entries(entry_count, logs.one());
-    for (std::size_t j = 1; j < entry_count; ++j) {
+    // Entry j is the product of the bases of j's bits.
+    std::vector<log_block> entries(std::size_t{1} << window_bits_, logs.one());
+    for (std::size_t j = 1; j < entries.size(); ++j) {
       std::size_t i = 0;
       while ((j >> i & 1) == 0) ++i;
       logs.multiply(entries[j], entries[j & (j - 1)], bases[g * window_bits_ + i]);
     }
-    for (std::size_t j = 0; j < entry_count; ++j)
+    for (std::size_t j = 0; j < entries.size(); ++j)
       for (std::size_t l = 0; l < lanes && g * lanes + l < tables_; ++l)
-        for (std::size_t d = 0; d < digits; ++d) {
-          word* rows = entries_.data() + (g * lanes + l) * 2 * digits * entry_count + j;
-          rows[d * entry_count] = entries[j].a[d * lanes + l];
-          rows[(digits + d) * entry_count] = entries[j].c[d * lanes + l];
-        }
+        write_entry(g * lanes + l, j, entries[j].a.data() + l, entries[j].c.data() + l);
+  }
+}
+
+void fixed_base::write_entry(std::size_t table, std::size_t entry, const word* a, const word* c) {
+  const std::size_t lanes = m_->lanes(), digits = m_->half_size() / lanes;
+  word* row = entries_.data() + ((table * 2 * digits) << window_bits_) + entry;
+  for (std::size_t d = 0; d < digits; ++d) {
+    row[d << window_bits_] = a[d * lanes];
+    row[(digits + d) << window_bits_] = c[d * lanes];
   }
 }
 

@@ -31,6 +31,8 @@ class fixed_base {
   void power_one(word* r, word* logarithms, view<const word> exponent) const;
 
  private:
+  // a and c: the first digit of a lane.
+  void write_entry(std::size_t table, std::size_t entry, const word* a, const word* c);
   // The window of every table and level, level by level, the highest first.
   secret_words windows_of(view<const word> exponent) const;
   void run_kernel(word* r, word* logarithms, const secret_words& windows, std::size_t blocks,

@@ -148,7 +148,7 @@ void add_weighted(view<word> sum, view<const word> rows, std::size_t limbs, bool
 }
 
 void centred_residue(view<word> r, view<const word> a, view<const word> m) {
-  secret_words doubled(m.size), reduced(m.size), half(m.size);
+  secret_words doubled(m.size), reduced(m.size);
   // Horner's rule from the sign bit, whose weight is negative, downwards; r stays below m.
   const word sign = common::mask_from_bit(a[a.size - 1] >> 63);
   subtract_words(reduced, m, words{1});
@@ -159,10 +159,10 @@ void centred_residue(view<word> r, view<const word> a, view<const word> m) {
     const word borrow = subtract_words(reduced, doubled, m);
     select_words(r, common::mask_from_bit(borrow & (1 - carry)), doubled, reduced);
   }
-  for (std::size_t i = 0; i < m.size; ++i)
-    half[i] = m[i] >> 1 | (i + 1 < m.size ? m[i + 1] << 63 : 0);
+  subtract_words(reduced, m, r);
+  const word upper = less_mask(reduced, r);
   subtract_words(reduced, r, m);
-  select_words(r, less_mask(half, r), reduced, r);
+  select_words(r, upper, reduced, r);
 }
 
 }  // namespace veilsum::schemes

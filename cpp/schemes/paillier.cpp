@@ -21,13 +21,11 @@ secret_words difference(view<const word> a, view<const word> b) {
   return r;
 }
 
-// a -= m wherever a >= m, for a < (times + 1) m.
-void reduce_words(view<word> a, view<const word> m, int times) {
+// a mod m, for a < 2m.
+void reduce_words(view<word> a, view<const word> m) {
   secret_words reduced(a.size);
-  for (int i = 0; i < times; ++i) {
-    const word borrow = subtract_words(reduced, a, m);
-    select_words(a, common::mask_from_bit(borrow), a, reduced);
-  }
+  const word borrow = subtract_words(reduced, a, m);
+  select_words(a, common::mask_from_bit(borrow), a, reduced);
 }
 
 // Encrypts plaintexts first .. first + blocks * lanes modulo the square of one modulus.
@@ -251,7 +249,7 @@ void paillier_private_key::join_block(word* stage, const dual_modulus& n, view<c
     modulus.get_lane(term, other.data(), l);
     t[width] = 0;
     add_words(t, t, term);
-    reduce_words(t, modulus.squared(), 1);
+    reduce_words(t, modulus.squared());
     multiply_words(c, view<const word>(t).first(width), p_squared_);
     add_words(c, c, c_p.slice(l * width, width));
     n.set_lane(stage, 2, l, view<const word>(c).first(n.word_count()));
