@@ -846,3 +846,15 @@ def test_more_results_than_memory_holds_are_refused(keys: Keys) -> None:
     c = keys[0].encrypt(np.zeros((1 << 57, 0), np.int8))
     with pytest.raises((ValueError, MemoryError)):
         c @ np.zeros((0, 16), np.int8)
+
+
+def test_a_private_key_in_place_of_the_public_one_is_refused(keys: Keys) -> None:
+    c = keys[0].encrypt([1, 2])
+    for read in (
+        lambda key: CipherArray.from_bytes(c.to_bytes(), key),
+        lambda key: CipherArray.from_integers(key, c.to_integers(), limit=2),
+        lambda key: paillier.aggregate([c.to_bytes()], key),
+    ):
+        with pytest.raises(TypeError, match="expected PublicKey; a private key has one as its"):
+            read(keys[1])
+        assert keys[1].decrypt(read(keys[0])).tolist() == [1, 2]

@@ -411,6 +411,7 @@ class CipherArray:
         ValueError
             If `limit` is negative, or `scale` is below 1 or too long.
         """
+        require_public_key(public_key)
         limit, scale = operator.index(limit), operator.index(scale)
         if limit < 0:
             raise ValueError("limit: got a negative number, expected at least 0")
