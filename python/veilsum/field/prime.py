@@ -1,9 +1,5 @@
-"""Arithmetic on arrays modulo a prime.
+"""Fields whose elements fill one word: arrays of uint64 residues."""
 
-`PrimeField` works on arrays of uint64 residues. Signed integers enter through `PrimeField.residues`
-and leave through `PrimeField.centre`. Two fields are ready: `P50` for vectors and `GOLDILOCKS` for
-wider payloads; both have a radix-2 number-theoretic transform (2-adicity 24 and 32).
-"""
 
 import math
 from collections.abc import Callable
