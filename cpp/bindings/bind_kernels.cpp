@@ -6,6 +6,7 @@
 #include "bindings/buffers.hpp"
 #include "kernels/dispatch.hpp"
 #include "schemes/montgomery.hpp"
+#include "schemes/parallel.hpp"
 
 namespace veilsum::bindings {
 namespace {
@@ -109,6 +110,7 @@ py::dict kernel_info() {
 void bind_kernels(py::module_& module) {
   kernels::active();  // an impossible VEILSUM_KERNEL fails the import, not a later call
   module.def("kernel_info", &kernel_info);
+  module.def("usable_threads", &schemes::usable_threads, py::arg("threads"));
   py::class_<modular_arithmetic>(module, "ModularArithmetic")
       .def(py::init<const std::string&, const word_array&>(), py::arg("kernel"),
            py::arg("modulus").noconvert())

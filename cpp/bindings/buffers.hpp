@@ -37,9 +37,7 @@ inline void require(bool condition, const std::string& message) {
   if (!condition) throw py::value_error(message);
 }
 
-template <class T>
-void require_dimensions(const py::array_t<T, py::array::c_style>& array, int dimensions,
-                        const char* name) {
+inline void require_dimensions(const py::array& array, int dimensions, const char* name) {
   require(array.ndim() == dimensions, std::string(name) + " must have " +
                                           std::to_string(dimensions) + " dimensions, got " +
                                           std::to_string(array.ndim()));
@@ -54,8 +52,10 @@ inline common::view<const std::uint64_t> odd_integer(const word_array& a, const 
 
 void bind_kernels(py::module_& module);
 void bind_field(py::module_& module);
+void bind_decoding(py::module_& module);
 void bind_paillier(py::module_& module);
 void bind_packing(py::module_& module);
 void bind_proofs(py::module_& module);
+void bind_wide_field(py::module_& module);
 
 }  // namespace veilsum::bindings

@@ -6,6 +6,9 @@
 #include <cstring>
 #include <new>
 #include <vector>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 namespace veilsum::common {
 
@@ -16,6 +19,19 @@ inline void wipe(void* data, std::size_t bytes) {
 }
 
 constexpr std::size_t cache_line = 64;
+constexpr std::size_t huge_page = std::size_t{2} << 20;
+
+constexpr std::align_val_t alignment_of(std::size_t bytes) {
+  return std::align_val_t(bytes < huge_page ? cache_line : huge_page);
+}
+
+// Taking a large array into use costs more than its use, small page by small page. Advice alone: where
+// the system has no huge pages nothing is lost.
+inline void advise_huge_pages(void* data, std::size_t bytes) {
+#if defined(__linux__)
+  if (bytes >= huge_page) madvise(data, bytes, MADV_HUGEPAGE);
+#endif
+}
 
 template <class T, bool Wipes>
 struct aligned_allocator {
@@ -31,11 +47,14 @@ struct aligned_allocator {
 
   T* allocate(std::size_t count) {
     if (count > static_cast<std::size_t>(-1) / sizeof(T)) throw std::bad_array_new_length();
-    return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t(cache_line)));
+    const std::size_t bytes = count * sizeof(T);
+    void* data = ::operator new(bytes, alignment_of(bytes));
+    advise_huge_pages(data, bytes);
+    return static_cast<T*>(data);
   }
   void deallocate(T* data, std::size_t count) noexcept {
     if (Wipes) wipe(data, count * sizeof(T));
-    ::operator delete(data, std::align_val_t(cache_line));
+    ::operator delete(data, alignment_of(count * sizeof(T)));
   }
   friend bool operator==(const aligned_allocator&, const aligned_allocator&) { return true; }
   friend bool operator!=(const aligned_allocator&, const aligned_allocator&) { return false; }

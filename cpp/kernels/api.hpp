@@ -41,9 +41,25 @@ struct fixed_base {
   bool spread;  // lane l takes table t * lanes + l instead of t: its share of one number's power
 };
 
+// Residues modulo p are canonical (below p) on input and output. S is 2^digit_bits for p below
+// 2^field_bits, and 2^(2 * digit_bits) for larger ones.
 struct prime {
-  std::uint64_t value;             // odd, below 2^field_bits
-  std::uint64_t negative_inverse;  // -1/p mod 2^digit_bits
+  std::uint64_t value;             // odd
+  std::uint64_t negative_inverse;  // -1/p mod 2^64
+  std::uint64_t square;            // S^2 mod p
+};
+
+// What many residues are multiplied by.
+struct factor {
+  std::uint64_t value;      // w S mod p
+  std::uint64_t companion;  // value / p mod 2^digit_bits
+};
+
+// The factors of a transform, or those of its inverse. With w_n a root of order n, w_(2n)^2 = w_n, place
+// 2^j + b for b < 2^j has the factor w_(2^(j+2))^(2 rev(b) + 1), rev reversing j bits; place 0 has 1.
+struct roots {
+  const std::uint64_t* values;
+  const std::uint64_t* companions;
 };
 
 constexpr std::size_t maximum_window_bits = 6;
@@ -56,7 +72,7 @@ struct table {
   std::size_t lanes;
   std::size_t digit_bits;
   std::size_t tiles[2];
-  std::size_t field_bits;
+  std::size_t field_bits;       // of the primes whose residues are one digit
   std::size_t fixed_base_bits;  // the window with which fixed_base_power is fastest
 
   // r = a * b / R.  q (count * lanes words) receives the quotient: a * b + q * m = r * R, so that (r, q)
@@ -102,16 +118,46 @@ struct table {
                            const std::uint64_t* windows, std::size_t blocks, const modulus* m,
                            std::uint64_t* scratch);
 
-  // out[i][j] = sum over k of weights[i][k] * values[k][j] / R^2 mod p, canonical, R = 2^digit_bits.
-  // Rows lie `stride` words apart; `columns` is a multiple of lanes; terms <= maximum_field_terms.
-  // Weights and values are canonical residues. No alignment is needed.
-  void (*field_matmul)(std::uint64_t* out, std::size_t out_stride, const std::uint64_t* weights,
-                       std::size_t rows, std::size_t terms, const std::uint64_t* values,
-                       std::size_t values_stride, std::size_t columns, prime p);
+  // out[i][j] = sum over k of weights[i * terms + k] * values[k][j] / 2^(2 * digit_bits) mod p.
+  // `columns` is a multiple of lanes; terms <= maximum_field_terms. No alignment is needed, but 64 bytes
+  // for rows of out that are streamed past the caches.
+  void (*field_matmul)(std::uint64_t* const* out, const std::uint64_t* weights, std::size_t rows,
+                       std::size_t terms, const std::uint64_t* const* values, std::size_t columns,
+                       const prime* p, bool stream);
 
-  // out[j] = a[j] * b[j] mod p; radix4 = R^4 mod p; count is a multiple of lanes.
+  // out[j] = a[j] * b[j] mod p and out[j] = a[j] * w mod p; count is a multiple of lanes.
   void (*field_multiply)(std::uint64_t* out, const std::uint64_t* a, const std::uint64_t* b,
-                         std::size_t count, prime p, std::uint64_t radix4);
+                         std::size_t count, const prime* p);
+  void (*field_scale)(std::uint64_t* out, const std::uint64_t* a, std::size_t count, factor w,
+                      const prime* p);
+
+  // out[(i * vector_count + j) * lanes + l] = sum of rows[i][k] * vectors[j][k] / 2^(2 * digit_bits) mod p
+  // over the k that are l modulo lanes. `columns` is a multiple of lanes, at most lanes *
+  // maximum_field_terms. No alignment is needed.
+  void (*field_dot)(std::uint64_t* out, const std::uint64_t* const* rows, std::size_t row_count,
+                    const std::uint64_t* const* vectors, std::size_t vector_count,
+                    std::size_t columns, const prime* p);
+
+  // How many words are p or more.
+  std::size_t (*count_outside)(const std::uint64_t* words, std::size_t count, std::uint64_t p);
+
+  // Copies rows of `columns` words past the caches. columns is a multiple of lanes, and the rows of out
+  // are aligned to 64 bytes.
+  void (*stream_rows)(std::uint64_t* const* out, const std::uint64_t* const* in, std::size_t rows,
+                      std::size_t columns);
+
+  // Of n elements, a power of two, of `width` words: each column alike, in place. Word c of element i
+  // becomes sum over j of word c of element j times w_n^(j rev(i)), rev reversing the bits of i; the
+  // inverse takes it back, with scale the factor of 1/n. width is a multiple of lanes, or it is 1 and n
+  // at least lanes^2. Roots: n/2 of them. No alignment is needed.
+  void (*transform)(std::uint64_t* a, std::size_t n, std::size_t width, roots r, const prime* p);
+  void (*inverse_transform)(std::uint64_t* a, std::size_t n, std::size_t width, roots r,
+                            factor scale, const prime* p);
+
+  // The same in natural order, from one array to another: out[i] = scale * sum over j of in[j] w_n^(ij),
+  // and with the roots of inverse_transform w_n^(-ij). n is at least lanes^3.
+  void (*transform_in_order)(std::uint64_t* out, const std::uint64_t* in, std::size_t n, roots r,
+                             factor scale, const prime* p);
 };
 
 extern const table portable;

@@ -4,6 +4,8 @@
 
 namespace veilsum::kernels {
 
-const table avx512ifma = instance<avx512ifma_lane<4>, avx512ifma_lane<5>>::make("avx512ifma");
+using lane = avx512ifma_lane<4>;
+const table avx512ifma =
+    instance<lane, avx512ifma_lane<5>, narrow_field<lane>, wide_field<lane>>::make("avx512ifma");
 
 }  // namespace veilsum::kernels

@@ -1,15 +1,18 @@
 // Turns the algorithms over one lane type into a kernel table.
 #pragma once
 
-#include "kernels/field.inl.hpp"
+#include <type_traits>
+
+#include "kernels/dot.inl.hpp"
+#include "kernels/ntt.inl.hpp"
 #include "kernels/power.inl.hpp"
 
 namespace veilsum::kernels {
 namespace {
 
 // Lane and Other differ in their tile alone: a number whose count the first tile does not divide is the
-// other's.
-template <class Lane, class Other>
+// other's. A prime of more than Narrow::bits is Wide's.
+template <class Lane, class Other, class Narrow, class Wide>
 struct instance {
   using word = std::uint64_t;
 
@@ -18,9 +21,6 @@ struct instance {
     return {m->digits, m->negative_inverse, m->half_radix_multiple, m->count};
   }
   static bool fits(const modulus* m) { return m->count % Lane::tile == 0; }
-  static lane_prime<Lane> view(const prime& p) {
-    return {Lane::broadcast(&p.value), Lane::broadcast(&p.negative_inverse)};
-  }
 
   static void multiply(word* r, const word* a, const word* b, const modulus* m, word* q) {
     fits(m) ? kernels::multiply<Lane>(r, a, b, view<Lane>(m), q)
@@ -83,15 +83,64 @@ struct instance {
     (fits(m) ? fixed_base_power_of<Lane> : fixed_base_power_of<Other>)(r, logarithms, base, windows,
                                                                        blocks, m, scratch);
   }
-  static void field_matmul(word* out, std::size_t out_stride, const word* weights, std::size_t rows,
-                           std::size_t terms, const word* values, std::size_t values_stride,
-                           std::size_t columns, prime p) {
-    kernels::field_matmul<Lane>(out, out_stride, weights, rows, terms, values, values_stride,
-                                columns, view(p));
+  // The field's arithmetic for p, handed to work.
+  template <class Work>
+  static void with_field(const prime& p, const Work& work) {
+    if constexpr (!std::is_same_v<Narrow, Wide>)
+      if (p.value >> Narrow::bits != 0) return work(Wide(p));
+    work(Narrow(p));
   }
-  static void field_multiply(word* out, const word* a, const word* b, std::size_t count, prime p,
-                             std::uint64_t radix4) {
-    kernels::field_multiply<Lane>(out, a, b, count, view(p), Lane::broadcast(&radix4));
+  static void field_matmul(word* const* out, const word* weights, std::size_t rows,
+                           std::size_t terms, const word* const* values, std::size_t columns,
+                           const prime* p, bool stream) {
+    with_field(*p, [=](const auto& f) {
+      kernels::field_matmul(out, weights, rows, terms, values, columns, f, stream);
+    });
+  }
+  static void field_multiply(word* out, const word* a, const word* b, std::size_t count,
+                             const prime* p) {
+    with_field(*p, [=](const auto& f) { kernels::field_multiply(out, a, b, count, f); });
+  }
+  static void field_scale(word* out, const word* a, std::size_t count, factor w, const prime* p) {
+    with_field(*p, [=](const auto& f) {
+      kernels::field_scale(out, a, count, f.broadcast(&w.value, &w.companion), f);
+    });
+  }
+  static void field_dot(word* out, const word* const* rows, std::size_t row_count,
+                        const word* const* vectors, std::size_t vector_count, std::size_t columns,
+                        const prime* p) {
+    with_field(*p, [=](const auto& f) {
+      kernels::field_dot(out, rows, row_count, vectors, vector_count, columns, f);
+    });
+  }
+  static std::size_t count_outside(const word* words, std::size_t count, word p) {
+    return kernels::count_outside<Lane>(words, count, p);
+  }
+  static void stream_rows(word* const* out, const word* const* in, std::size_t rows,
+                          std::size_t columns) {
+    for (std::size_t i = 0; i < rows; ++i)
+      for (std::size_t j = 0; j < columns; j += Lane::lanes)
+        Lane::stream(out[i] + j, Lane::load_unaligned(in[i] + j));
+    Lane::finish_stream();
+  }
+  static void transform(word* a, std::size_t n, std::size_t width, roots r, const prime* p) {
+    with_field(
+        *p, [=](const auto& f) { kernels::transform(a, n, width, {r.values, r.companions}, f); });
+  }
+  static void inverse_transform(word* a, std::size_t n, std::size_t width, roots r, factor scale,
+                                const prime* p) {
+    with_field(*p, [=](const auto& f) {
+      kernels::inverse_transform(a, n, width, {r.values, r.companions},
+                                 f.broadcast(&scale.value, &scale.companion), f);
+    });
+  }
+
+  static void transform_in_order(word* out, const word* in, std::size_t n, roots r, factor scale,
+                                 const prime* p) {
+    with_field(*p, [=](const auto& f) {
+      kernels::transform_in_order(out, in, n, {r.values, r.companions},
+                                  f.broadcast(&scale.value, &scale.companion), f);
+    });
   }
 
   static constexpr table make(const char* name) {
@@ -99,7 +148,7 @@ struct instance {
             Lane::lanes,
             Lane::digit_bits,
             {Lane::tile, Other::tile},
-            Lane::field_bits,
+            Narrow::bits,
             Lane::fixed_base_bits,
             multiply,
             square,
@@ -112,7 +161,14 @@ struct instance {
             dual_power,
             fixed_base_power,
             field_matmul,
-            field_multiply};
+            field_multiply,
+            field_scale,
+            field_dot,
+            count_outside,
+            stream_rows,
+            transform,
+            inverse_transform,
+            transform_in_order};
   }
 };
 

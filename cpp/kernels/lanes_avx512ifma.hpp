@@ -42,8 +42,6 @@ struct avx512ifma_lane {
   static constexpr std::size_t fixed_base_bits = 8;
   static constexpr std::size_t lookup_rows = 2;
   static constexpr std::size_t lookup_blocks = 4;
-  static constexpr std::size_t field_rows = 4;
-  static constexpr std::size_t field_bits = 51;  // 2p must fit a digit
   static constexpr word digit_mask = (word{1} << 52) - 1;
 
   VEILSUM_LANE digit zero() { return {_mm512_setzero_si512()}; }
@@ -53,12 +51,25 @@ struct avx512ifma_lane {
   VEILSUM_LANE digit broadcast(const word* p) {
     return {_mm512_set1_epi64(static_cast<long long>(*p))};
   }
+  VEILSUM_LANE digit constant(word x) { return broadcast(&x); }
   VEILSUM_LANE void store(word* p, digit x) { _mm512_store_si512(p, x.value); }
   VEILSUM_LANE void store_unaligned(word* p, digit x) { _mm512_storeu_si512(p, x.value); }
+
+  VEILSUM_LANE void stream(word* p, digit x) {
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(p), x.value);
+  }
+  VEILSUM_LANE void finish_stream() { _mm_sfence(); }
 
   VEILSUM_LANE void multiply_add(column& t, digit a, digit b) {
     t.low = _mm512_madd52lo_epu64(t.low, a.value, b.value);
     t.high = _mm512_madd52hi_epu64(t.high, a.value, b.value);
+  }
+  // The low and the high half of a product; factors give their low 52 bits.
+  VEILSUM_LANE void add_low(digit& t, digit a, digit b) {
+    t.value = _mm512_madd52lo_epu64(t.value, a.value, b.value);
+  }
+  VEILSUM_LANE void add_high(digit& t, digit a, digit b) {
+    t.value = _mm512_madd52hi_epu64(t.value, a.value, b.value);
   }
   VEILSUM_LANE void carry(column& next, const column& done) {
     const __m512i carried = _mm512_add_epi64(_mm512_srli_epi64(done.low, 52), done.high);
@@ -71,8 +82,9 @@ struct avx512ifma_lane {
   VEILSUM_LANE void add_digit(column& t, digit x) { t.low = _mm512_add_epi64(t.low, x.value); }
   VEILSUM_LANE void twice(column& t) { add_column(t, t); }
   VEILSUM_LANE digit low(const column& t) { return {_mm512_and_si512(t.low, ones())}; }
-  VEILSUM_LANE digit low_product(const column& t, digit k) {
-    return {_mm512_madd52lo_epu64(_mm512_setzero_si512(), t.low, k.value)};
+  VEILSUM_LANE digit low_product(const column& t, digit k) { return low_product(digit{t.low}, k); }
+  VEILSUM_LANE digit low_product(digit x, digit k) {
+    return {_mm512_madd52lo_epu64(_mm512_setzero_si512(), x.value, k.value)};
   }
 
   VEILSUM_LANE digit add_with_carry(digit a, digit b, digit& carry) {
@@ -88,6 +100,87 @@ struct avx512ifma_lane {
   // t < 2p: of t and t - p, the one that did not wrap is the smaller.
   VEILSUM_LANE digit subtract_once(const column& t, digit p) {
     return {_mm512_min_epu64(t.low, _mm512_sub_epi64(t.low, p.value))};
+  }
+
+  // Residues of one digit. t = (t - q p) / 2^52 + p with the q that makes the division exact;
+  // inverse = 1/p.
+  VEILSUM_LANE void divide_exact(column& t, digit inverse, digit p) {
+    const __m512i q = low_product(t, inverse).value;
+    t.low = _mm512_add_epi64(_mm512_srli_epi64(t.low, 52), t.high);
+    t.low = _mm512_sub_epi64(t.low, high_product_less(q, p));
+    t.high = _mm512_setzero_si512();
+  }
+  // y * w / 2^52 modulo p, below y w / 2^52 + p; companion = w / p.
+  VEILSUM_LANE digit multiply_by(digit y, digit w, digit companion, digit p) {
+    const __m512i product = _mm512_madd52hi_epu64(_mm512_setzero_si512(), y.value, w.value);
+    return {_mm512_sub_epi64(product, high_product_less(low_product(y, companion).value, p))};
+  }
+  VEILSUM_LANE digit add(digit a, digit b) { return {_mm512_add_epi64(a.value, b.value)}; }
+  // a - b + m, for b up to m.
+  VEILSUM_LANE digit subtract_lazily(digit a, digit b, digit m) {
+    return {_mm512_sub_epi64(_mm512_add_epi64(a.value, m.value), b.value)};
+  }
+  // x mod m, for x < 2m.
+  VEILSUM_LANE digit reduce_once(digit x, digit m) {
+    return {_mm512_min_epu64(x.value, _mm512_sub_epi64(x.value, m.value))};
+  }
+
+  // Residues of a word: a digit of 52 bits, which a multiplication takes by itself, and one of 12.
+  VEILSUM_LANE digit low_digit(digit x) { return {_mm512_and_si512(x.value, ones())}; }
+  VEILSUM_LANE digit high_digit(digit x) { return {_mm512_srli_epi64(x.value, 52)}; }
+  VEILSUM_LANE digit factor(digit x) { return x; }
+  // low + 2^52 high, at most p + 1.
+  VEILSUM_LANE digit join(digit low, digit high, digit) {
+    return {_mm512_add_epi64(low.value, _mm512_slli_epi64(high.value, 52))};
+  }
+  // a - b, not negative.
+  VEILSUM_LANE digit subtract(digit a, digit b) { return {_mm512_sub_epi64(a.value, b.value)}; }
+  // Modulo p, canonical: of canonical residues, and the difference of what differs by less than p.
+  VEILSUM_LANE digit add_modulo(digit a, digit b, digit p) {
+    return subtract_modulo(a, {_mm512_sub_epi64(p.value, b.value)}, p);
+  }
+  VEILSUM_LANE digit subtract_modulo(digit a, digit b, digit p) {
+    const __m512i difference = _mm512_sub_epi64(a.value, b.value);
+    return {_mm512_mask_add_epi64(difference, _mm512_cmplt_epu64_mask(a.value, b.value), difference,
+                                  p.value)};
+  }
+
+  VEILSUM_LANE std::size_t count_not_less(digit a, digit b) {
+    return static_cast<std::size_t>(__builtin_popcount(_mm512_cmpge_epu64_mask(a.value, b.value)));
+  }
+
+  VEILSUM_LANE void transpose(digit (&x)[lanes]) {
+    __m512i pairs[lanes], fours[lanes];
+    VEILSUM_UNROLL
+    for (std::size_t i = 0; i < lanes; i += 2) {
+      pairs[i] = _mm512_unpacklo_epi64(x[i].value, x[i + 1].value);
+      pairs[i + 1] = _mm512_unpackhi_epi64(x[i].value, x[i + 1].value);
+    }
+    VEILSUM_UNROLL
+    for (std::size_t i = 0; i < lanes; i += 4) {
+      fours[i] = _mm512_shuffle_i64x2(pairs[i], pairs[i + 2], 0x88);
+      fours[i + 1] = _mm512_shuffle_i64x2(pairs[i + 1], pairs[i + 3], 0x88);
+      fours[i + 2] = _mm512_shuffle_i64x2(pairs[i], pairs[i + 2], 0xdd);
+      fours[i + 3] = _mm512_shuffle_i64x2(pairs[i + 1], pairs[i + 3], 0xdd);
+    }
+    VEILSUM_UNROLL
+    for (std::size_t i = 0; i < 4; ++i) {
+      x[i].value = _mm512_shuffle_i64x2(fours[i], fours[i + 4], 0x88);
+      x[i + 4].value = _mm512_shuffle_i64x2(fours[i], fours[i + 4], 0xdd);
+    }
+  }
+  // Lane l of x[i] is p[l * Parts + i].
+  template <std::size_t Parts>
+  VEILSUM_LANE void load_strided(digit (&x)[Parts], const word* p) {
+    VEILSUM_UNROLL
+    for (std::size_t i = 0; i < Parts; ++i) x[i] = load_unaligned(p + i * lanes);
+    if constexpr (Parts == 2) unzip(x[0], x[1]);
+    if constexpr (Parts == 4) {
+      unzip(x[0], x[1]);
+      unzip(x[2], x[3]);
+      unzip(x[0], x[2]);
+      unzip(x[1], x[3]);
+    }
   }
 
   VEILSUM_LANE mask equals(digit index, word value) {
@@ -137,6 +230,18 @@ struct avx512ifma_lane {
   }
 
  private:
+  // The high half of q p, less p.
+  VEILSUM_LANE __m512i high_product_less(__m512i q, digit p) {
+    return _mm512_madd52hi_epu64(_mm512_sub_epi64(_mm512_setzero_si512(), p.value), q, p.value);
+  }
+  // The entries at even places of both, and those at odd ones.
+  VEILSUM_LANE void unzip(digit& first, digit& second) {
+    const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
+    const __m512i odd = _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15);
+    const __m512i a = first.value, b = second.value;
+    first.value = _mm512_permutex2var_epi64(a, even, b);
+    second.value = _mm512_permutex2var_epi64(a, odd, b);
+  }
   VEILSUM_LANE __m512i ones() { return _mm512_set1_epi64(static_cast<long long>(digit_mask)); }
 };
 

@@ -52,7 +52,6 @@ class checked_arithmetic {
   static constexpr std::size_t fixed_base_bits = 8;
   static constexpr std::size_t lookup_rows = 2;
   static constexpr std::size_t lookup_blocks = 4;
-  static constexpr std::size_t field_rows = 4;
   static constexpr std::uint64_t digit_mask = (std::uint64_t{1} << 52) - 1;
 
   static digit make_public(std::uint64_t value, std::uint64_t bound = digit_mask) {
@@ -63,6 +62,7 @@ class checked_arithmetic {
   }
   // What tests read at the end of a run.
   static std::uint64_t declassify(digit x) { return x.value; }
+  static std::uint64_t bound(digit x) { return x.bound; }
   // What a branch or an index would need.
   static std::uint64_t reveal(digit x) {
     faults.leaks += x.secret ? 1 : 0;
@@ -74,8 +74,11 @@ class checked_arithmetic {
   VEILSUM_CHECKED digit load(const word* p) { return *p; }
   VEILSUM_CHECKED digit load_unaligned(const word* p) { return *p; }
   VEILSUM_CHECKED digit broadcast(const word* p) { return *p; }
+  VEILSUM_CHECKED digit constant(std::uint64_t x) { return make_public(x, x); }
   VEILSUM_CHECKED void store(word* p, digit x) { *p = normalised(x); }
-  VEILSUM_CHECKED void store_unaligned(word* p, digit x) { *p = normalised(x); }
+  VEILSUM_CHECKED void store_unaligned(word* p, digit x) { *p = x; }  // a residue may fill the word
+  VEILSUM_CHECKED void stream(word* p, digit x) { *p = x; }
+  VEILSUM_CHECKED void finish_stream() {}
 
   VEILSUM_CHECKED void multiply_add(column& t, digit a, digit b) {
     normalised(a);
@@ -89,6 +92,12 @@ class checked_arithmetic {
     t.high = sum(t.high, make(static_cast<std::uint64_t>(product >> 52),
                               static_cast<std::uint64_t>(bound >> 52), secret));
   }
+  VEILSUM_CHECKED void add_low(digit& t, digit a, digit b) {
+    column product;
+    multiply_add(product, a, b);
+    t = sum(t, product.low);
+  }
+  VEILSUM_CHECKED void add_high(digit& t, digit a, digit b) { t = sum(t, high_product(a, b)); }
   VEILSUM_CHECKED void carry(column& next, const column& done) {
     next.low = sum(next.low, sum(shifted(done.low), done.high));
   }
@@ -99,11 +108,11 @@ class checked_arithmetic {
   VEILSUM_CHECKED void add_digit(column& t, digit x) { t.low = sum(t.low, normalised(x)); }
   VEILSUM_CHECKED void twice(column& t) { add_column(t, t); }
   VEILSUM_CHECKED digit low(const column& t) { return truncated(t.low); }
-  VEILSUM_CHECKED digit low_product(const column& t, digit k) {
+  VEILSUM_CHECKED digit low_product(const column& t, digit k) { return low_product(t.low, k); }
+  VEILSUM_CHECKED digit low_product(digit x, digit k) {
     normalised(k);
-    const wide product = static_cast<wide>(t.low.value & digit_mask) * k.value;
-    return make(static_cast<std::uint64_t>(product) & digit_mask, digit_mask,
-                t.low.secret || k.secret);
+    const wide product = static_cast<wide>(x.value & digit_mask) * k.value;
+    return make(static_cast<std::uint64_t>(product) & digit_mask, digit_mask, x.secret || k.secret);
   }
 
   VEILSUM_CHECKED digit add_with_carry(digit a, digit b, digit& carry) {
@@ -124,8 +133,54 @@ class checked_arithmetic {
     const bool fits = p.bound <= digit_mask / 2 && t.low.bound < 2 * p.bound && t.high.bound == 0;
     faults.overflows += fits ? 0 : 1;
     const std::uint64_t difference = t.low.value - p.value;
-    return make(difference < t.low.value ? difference : t.low.value, p.bound,
+    return make(difference < t.low.value ? difference : t.low.value, p.bound - 1,
                 t.low.secret || p.secret);
+  }
+
+  VEILSUM_CHECKED void divide_exact(column& t, digit inverse, digit p) {
+    const digit q = low_product(t, inverse);
+    const digit carried = sum(shifted(t.low), t.high);
+    t.low = sum(carried, difference(p, high_product(q, p)));
+    t.high = zero();
+  }
+  VEILSUM_CHECKED digit multiply_by(digit y, digit w, digit companion, digit p) {
+    column product;
+    multiply_add(product, normalised(y), normalised(companion));
+    const digit q = low(product);
+    return sum(high_product(y, w), difference(p, high_product(q, p)));
+  }
+  VEILSUM_CHECKED digit add(digit a, digit b) { return sum(a, b); }
+  VEILSUM_CHECKED digit subtract_lazily(digit a, digit b, digit m) {
+    faults.overflows += b.bound > m.bound ? 1 : 0;
+    return sum(a, difference(m, b));
+  }
+  VEILSUM_CHECKED digit reduce_once(digit x, digit m) {
+    faults.overflows += x.bound < 2 * m.bound ? 0 : 1;
+    const std::uint64_t less = x.value - m.value;
+    return make(less < x.value ? less : x.value, m.bound - 1, x.secret || m.secret);
+  }
+
+  VEILSUM_CHECKED digit low_digit(digit x) { return truncated(x); }
+  VEILSUM_CHECKED digit high_digit(digit x) { return shifted(x); }
+  VEILSUM_CHECKED digit factor(digit x) { return truncated(x); }
+  // A quotient times p is below p times the radix, which bounds of digits do not show: this looks at the
+  // value.
+  VEILSUM_CHECKED digit join(digit low, digit high, digit p) {
+    const wide value = low.value + (static_cast<wide>(high.value) << 52);
+    faults.overflows += value > static_cast<wide>(p.value) + 1 ? 1 : 0;
+    return make(static_cast<std::uint64_t>(value), p.bound + 1, low.secret || high.secret);
+  }
+  VEILSUM_CHECKED digit subtract(digit a, digit b) { return difference(a, b); }
+  VEILSUM_CHECKED digit add_modulo(digit a, digit b, digit p) {
+    return subtract_modulo(a, difference(p, b), p);
+  }
+  VEILSUM_CHECKED digit subtract_modulo(digit a, digit b, digit p) {
+    const bool wraps = a.value < b.value;
+    const bool near = wraps ? b.value - a.value <= p.value : a.value - b.value < p.value;
+    faults.overflows += near && a.bound < p.bound && b.bound <= p.bound + 1 ? 0 : 1;
+    ++faults.operations;
+    return make(a.value - b.value + (wraps ? p.value : 0), p.bound - 1,
+                a.secret || b.secret || p.secret);
   }
 
   VEILSUM_CHECKED mask equals(digit index, std::uint64_t value) {
@@ -177,6 +232,16 @@ class checked_arithmetic {
         bound >> 64 != 0 ? ~std::uint64_t{0} : static_cast<std::uint64_t>(bound);
     faults.largest_sum = kept > faults.largest_sum ? kept : faults.largest_sum;
     return make(a.value + b.value, kept, a.secret || b.secret);
+  }
+  // a - b where a is a constant and b never more: at most a.
+  VEILSUM_CHECKED digit difference(digit a, digit b) {
+    faults.overflows += b.value > a.value ? 1 : 0;
+    return make(a.value - b.value, a.bound, a.secret || b.secret);
+  }
+  VEILSUM_CHECKED digit high_product(digit a, digit b) {
+    column t;
+    multiply_add(t, a, b);
+    return t.high;
   }
   VEILSUM_CHECKED digit shifted(digit x) { return make(x.value >> 52, x.bound >> 52, x.secret); }
   VEILSUM_CHECKED digit truncated(digit x) {

@@ -37,8 +37,6 @@ struct portable_lane {
   static constexpr std::size_t fixed_base_bits = 6;
   static constexpr std::size_t lookup_rows = 4;
   static constexpr std::size_t lookup_blocks = 1;
-  static constexpr std::size_t field_rows = 2;
-  static constexpr std::size_t field_bits = 64;
 
   __extension__ typedef unsigned __int128 wide;
 
@@ -47,8 +45,11 @@ struct portable_lane {
   static digit load(const word* p) { return {*p}; }
   static digit load_unaligned(const word* p) { return {*p}; }
   static digit broadcast(const word* p) { return {*p}; }
+  static digit constant(word x) { return {x}; }
   static void store(word* p, digit x) { *p = x.value; }
   static void store_unaligned(word* p, digit x) { *p = x.value; }
+  static void stream(word* p, digit x) { *p = x.value; }
+  static void finish_stream() {}
 
   static void multiply_add(column& t, digit a, digit b) {
 #if defined(__x86_64__)
@@ -106,6 +107,29 @@ struct portable_lane {
     return {common::select(common::mask_from_bit(at_least), difference, t.low)};
   }
 
+  // t = (t - q p) / 2^64 + p with the q that makes the division exact; inverse = 1/p.
+  static void divide_exact(column& t, digit inverse, digit p) {
+    const word q = t.low * inverse.value;
+    const wide rest = join(t.middle, t.high) + p.value - high_word(q, p.value);
+    t = {static_cast<word>(rest), static_cast<word>(rest >> 64), 0};
+  }
+  // y * w / 2^64 modulo p, canonical for any y; companion = w / p.
+  static digit multiply_by(digit y, digit w, digit companion, digit p) {
+    const word q = y.value * companion.value;
+    return {difference_modulo(high_word(y.value, w.value), high_word(q, p.value), p.value)};
+  }
+  // Of canonical residues.
+  static digit add_modulo(digit a, digit b, digit p) {
+    return {difference_modulo(a.value, p.value - b.value, p.value)};
+  }
+  static digit subtract_modulo(digit a, digit b, digit p) {
+    return {difference_modulo(a.value, b.value, p.value)};
+  }
+
+  static std::size_t count_not_less(digit a, digit b) {
+    return 1 - common::is_less(a.value, b.value);
+  }
+
   static mask equals(digit index, word value) {
     return {common::mask_from_bit(1 - common::is_nonzero(index.value ^ value))};
   }
@@ -141,6 +165,14 @@ struct portable_lane {
     pair x;
     __builtin_memcpy(&x, p, sizeof(x));
     return x;
+  }
+  static word high_word(word a, word b) {
+    return static_cast<word>(static_cast<wide>(a) * b >> 64);
+  }
+  static word difference_modulo(word a, word b, word p) {
+    const wide difference = static_cast<wide>(a) - b;
+    return static_cast<word>(difference) +
+           (p & common::barrier(static_cast<word>(difference >> 64)));
   }
   static wide join(word low, word high) { return static_cast<wide>(high) << 64 | low; }
 };

@@ -4,6 +4,7 @@
 
 namespace veilsum::kernels {
 
-const table portable = instance<portable_lane, portable_lane>::make("portable");
+using field = word_field<portable_lane>;
+const table portable = instance<portable_lane, portable_lane, field, field>::make("portable");
 
 }  // namespace veilsum::kernels

@@ -9,21 +9,22 @@ import numpy.typing
 
 __all__: list[str] = [
     "CipherVector",
+    "Field",
     "ModularArithmetic",
     "PaillierPrivateKey",
     "PaillierPublicKey",
+    "Weights",
+    "WideField",
     "centred_residue",
-    "field_add",
-    "field_check",
-    "field_matmul",
-    "field_mul",
-    "field_power",
-    "field_sub",
+    "cut_words",
+    "decode_columns",
+    "decode_together",
     "kernel_info",
     "modular_powers",
     "pack_slots",
     "prime_pair_powers",
     "unpack_slots",
+    "usable_threads",
     "weighted_sum",
 ]
 
@@ -38,6 +39,97 @@ class ModularArithmetic:
         exponents: numpy.typing.NDArray[numpy.uint64],
         window_bits: int,
     ) -> numpy.typing.NDArray[numpy.uint64]: ...
+
+class Weights:
+    pass
+
+class Field:
+    def __init__(self, p: int) -> None: ...
+    def add(
+        self, a: numpy.typing.NDArray[numpy.uint64], b: numpy.typing.NDArray[numpy.uint64]
+    ) -> numpy.typing.NDArray[numpy.uint64]: ...
+    def count_outside(self, a: numpy.typing.NDArray[numpy.uint64]) -> int: ...
+    def deal(
+        self,
+        weights: Weights,
+        known: numpy.typing.NDArray[numpy.uint64],
+        out: numpy.typing.NDArray[numpy.uint64],
+        column: int,
+    ) -> None: ...
+    def deal_at_roots(
+        self,
+        weights: Weights,
+        known: numpy.typing.NDArray[numpy.uint64],
+        out: numpy.typing.NDArray[numpy.uint64],
+        column: int,
+        n: int,
+    ) -> None: ...
+    def dot(
+        self, a: numpy.typing.NDArray[numpy.uint64], b: numpy.typing.NDArray[numpy.uint64]
+    ) -> int: ...
+    def evaluate(
+        self,
+        coefficients: numpy.typing.NDArray[numpy.uint64],
+        points: numpy.typing.NDArray[numpy.uint64],
+    ) -> numpy.typing.NDArray[numpy.uint64]: ...
+    def inner_products(
+        self,
+        rows: numpy.typing.NDArray[numpy.uint64],
+        vectors: numpy.typing.NDArray[numpy.uint64],
+        first: int,
+        threads: int,
+    ) -> numpy.typing.NDArray[numpy.uint64]: ...
+    def interpolate(
+        self, points: numpy.typing.NDArray[numpy.uint64], values: numpy.typing.NDArray[numpy.uint64]
+    ) -> numpy.typing.NDArray[numpy.uint64]: ...
+    def invert(
+        self, a: numpy.typing.NDArray[numpy.uint64]
+    ) -> numpy.typing.NDArray[numpy.uint64]: ...
+    def matmul(
+        self,
+        weights: numpy.typing.NDArray[numpy.uint64],
+        values: numpy.typing.NDArray[numpy.uint64],
+        threads: int,
+    ) -> numpy.typing.NDArray[numpy.uint64]: ...
+    def mul(
+        self, a: numpy.typing.NDArray[numpy.uint64], b: numpy.typing.NDArray[numpy.uint64]
+    ) -> numpy.typing.NDArray[numpy.uint64]: ...
+    def open(
+        self,
+        weights: numpy.typing.NDArray[numpy.uint64],
+        values: numpy.typing.NDArray[numpy.uint64],
+        rows: numpy.typing.NDArray[numpy.int64],
+        redundant: numpy.typing.NDArray[numpy.int64],
+        size: int,
+        low: int,
+        high: int,
+        threads: int,
+    ) -> tuple[numpy.typing.NDArray[numpy.int64], int, int]: ...
+    def open_at_roots(
+        self,
+        weights: numpy.typing.NDArray[numpy.uint64],
+        values: numpy.typing.NDArray[numpy.uint64],
+        places: numpy.typing.NDArray[numpy.int64],
+        scales: numpy.typing.NDArray[numpy.uint64],
+        n: int,
+        degree: int,
+        size: int,
+        low: int,
+        high: int,
+        threads: int,
+    ) -> tuple[numpy.typing.NDArray[numpy.int64], int, int]: ...
+    def power(
+        self, a: numpy.typing.NDArray[numpy.uint64], exponent: int
+    ) -> numpy.typing.NDArray[numpy.uint64]: ...
+    def prepare(self, weights: numpy.typing.NDArray[numpy.uint64]) -> Weights: ...
+    def sub(
+        self, a: numpy.typing.NDArray[numpy.uint64], b: numpy.typing.NDArray[numpy.uint64]
+    ) -> numpy.typing.NDArray[numpy.uint64]: ...
+    def transform(
+        self, values: numpy.typing.NDArray[numpy.uint64], inverse: bool, threads: int
+    ) -> numpy.typing.NDArray[numpy.uint64]: ...
+    @property
+    def modulus(self) -> int: ...
 
 class CipherVector:
     def __len__(self) -> int: ...
@@ -120,28 +212,56 @@ class PaillierPrivateKey:
         threads: int,
     ) -> CipherVector: ...
 
+class WideField:
+    def __init__(self, modulus: numpy.typing.NDArray[numpy.uint64]) -> None: ...
+    def add(
+        self, a: numpy.typing.NDArray[numpy.uint64], b: numpy.typing.NDArray[numpy.uint64]
+    ) -> numpy.typing.NDArray[numpy.uint64]: ...
+    def mark_outside(
+        self, numbers: numpy.typing.NDArray[numpy.uint64]
+    ) -> numpy.typing.NDArray[numpy.uint8]: ...
+    def matmul(
+        self,
+        weights: numpy.typing.NDArray[numpy.uint64],
+        values: numpy.typing.NDArray[numpy.uint64],
+        threads: int,
+    ) -> numpy.typing.NDArray[numpy.uint64]: ...
+    def mul(
+        self,
+        a: numpy.typing.NDArray[numpy.uint64],
+        b: numpy.typing.NDArray[numpy.uint64],
+        threads: int,
+    ) -> numpy.typing.NDArray[numpy.uint64]: ...
+    def power(
+        self,
+        a: numpy.typing.NDArray[numpy.uint64],
+        exponent: numpy.typing.NDArray[numpy.uint64],
+        threads: int,
+    ) -> numpy.typing.NDArray[numpy.uint64]: ...
+    def sub(
+        self, a: numpy.typing.NDArray[numpy.uint64], b: numpy.typing.NDArray[numpy.uint64]
+    ) -> numpy.typing.NDArray[numpy.uint64]: ...
+
 def centred_residue(
     a: numpy.typing.NDArray[numpy.uint64], modulus: numpy.typing.NDArray[numpy.uint64]
 ) -> numpy.typing.NDArray[numpy.uint64]: ...
-def field_add(
-    p: int, a: numpy.typing.NDArray[numpy.uint64], b: numpy.typing.NDArray[numpy.uint64]
-) -> numpy.typing.NDArray[numpy.uint64]: ...
-def field_check(p: int, a: numpy.typing.NDArray[numpy.uint64]) -> int: ...
-def field_matmul(
+def cut_words(words: numpy.typing.NDArray[numpy.uint64], mask: int, largest: int) -> bool: ...
+def decode_columns(
     p: int,
-    weights: numpy.typing.NDArray[numpy.uint64],
-    values: numpy.typing.NDArray[numpy.uint64],
+    points: numpy.typing.NDArray[numpy.uint64],
+    words: numpy.typing.NDArray[numpy.uint64],
+    threshold: int,
+    max_errors: int,
     threads: int,
-) -> numpy.typing.NDArray[numpy.uint64]: ...
-def field_mul(
-    p: int, a: numpy.typing.NDArray[numpy.uint64], b: numpy.typing.NDArray[numpy.uint64]
-) -> numpy.typing.NDArray[numpy.uint64]: ...
-def field_power(
-    p: int, a: numpy.typing.NDArray[numpy.uint64], exponent: int
-) -> numpy.typing.NDArray[numpy.uint64]: ...
-def field_sub(
-    p: int, a: numpy.typing.NDArray[numpy.uint64], b: numpy.typing.NDArray[numpy.uint64]
-) -> numpy.typing.NDArray[numpy.uint64]: ...
+) -> tuple[numpy.typing.NDArray[numpy.uint8], numpy.typing.NDArray[numpy.uint8]]: ...
+def decode_together(
+    p: int,
+    points: numpy.typing.NDArray[numpy.uint64],
+    words: numpy.typing.NDArray[numpy.uint64],
+    threshold: int,
+    max_errors: int,
+    threads: int,
+) -> tuple[numpy.typing.NDArray[numpy.uint8], bool]: ...
 def kernel_info() -> dict[str, typing.Any]: ...
 def modular_powers(
     modulus: numpy.typing.NDArray[numpy.uint64],
@@ -169,6 +289,7 @@ def unpack_slots(
     limit: int,
     threads: int,
 ) -> typing.Any: ...
+def usable_threads(threads: int) -> int: ...
 def weighted_sum(
     start: numpy.typing.NDArray[numpy.uint64],
     rows: numpy.typing.NDArray[numpy.uint64],

@@ -16,7 +16,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from veilsum.errors import BudgetExceeded
 
-__all__ = ["Digits", "FixedPoint", "as_integers", "exact_array", "require_within"]
+__all__ = [
+    "Digits",
+    "FixedPoint",
+    "as_integer",
+    "as_integers",
+    "exact_array",
+    "require_within",
+]
 
 _INT64_LIMIT = 1 << 62
 _EXACT_FLOAT = 1 << 53
@@ -489,6 +496,35 @@ def exact_array(values: ArrayLike) -> NDArray[Any]:
     integers = [int(value) for value in objects.flat]
     fits = rounded and min(integers) >= 0 and max(integers) < 1 << 64
     return np.array(integers, np.uint64 if fits else object).reshape(objects.shape)
+
+
+def as_integer(name: str, number: int) -> int:
+    """Read one public integer, exactly.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for the error.
+    number : int
+        Of Python, NumPy or gmpy2; a bool and a whole float are no integers.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    TypeError
+        If `number` is no integer.
+
+    Examples
+    --------
+    >>> as_integer("threshold", np.uint8(3))
+    3
+    """
+    if isinstance(number, bool) or not isinstance(number, Integral):
+        raise TypeError(f"{name}: got {type(number).__name__}, expected int")
+    return int(number)
 
 
 def as_integers(name: str, values: ArrayLike) -> NDArray[Any]:

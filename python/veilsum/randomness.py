@@ -16,13 +16,22 @@ from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 from numpy.typing import NDArray
 
-__all__ = ["random_below", "random_bits", "random_bytes", "random_residues", "wipe"]
+from veilsum import _core
+
+__all__ = [
+    "ResidueStream",
+    "random_below",
+    "random_bits",
+    "random_bytes",
+    "random_residues",
+    "wipe",
+]
 
 _OS_LIMIT = 512  # the longest draw that is cheaper to read than to expand
-_ZEROS = bytes(1 << 18)
+_ZEROS = bytes(1 << 16)
 _AES_BLOCK = 16
 _TEST_SOURCE: ContextVar[Callable[[int], bytes] | None] = ContextVar("_TEST_SOURCE", default=None)
 
@@ -53,7 +62,7 @@ def random_bytes(count: int) -> NDArray[np.uint8]:
     if count < 0:
         raise ValueError(f"count: got {count}, expected at least 0")
     drawn = np.empty(count, np.uint8)
-    _fill(drawn)
+    _ByteStream().fill(drawn)
     return drawn
 
 
@@ -90,25 +99,81 @@ def random_residues(
     >>> bool((random_residues(13, (2, 3)) < 13).all())
     True
     """
-    if not 1 <= modulus <= 1 << 64:
-        raise ValueError(f"modulus: got {modulus}, expected 1 to 2**64")
+    stream = ResidueStream(modulus)
     drawn = np.empty(shape, np.uint64) if out is None else out
     expected = (shape,) if isinstance(shape, int) else tuple(shape)
-    if drawn.shape != expected or drawn.dtype != np.uint64 or not drawn.flags.c_contiguous:
-        raise ValueError(
-            f"out: got {drawn.dtype} of shape {drawn.shape}, "
-            f"expected C-contiguous uint64 of shape {expected}"
-        )
-    words = drawn.reshape(-1)
-    _fill_below(modulus, words)
-    rejected = np.flatnonzero(words > np.uint64(modulus - 1))
-    while rejected.size:
-        again = np.empty(rejected.size, np.uint64)
-        _fill_below(modulus, again)
-        words[rejected] = again
-        rejected = rejected[again > np.uint64(modulus - 1)]
-        wipe(again)
+    if drawn.shape != expected:
+        raise ValueError(f"out: got shape {drawn.shape}, expected {expected}")
+    stream.fill(drawn)
     return drawn
+
+
+class ResidueStream:
+    """Draws integers uniform in ``range(modulus)`` for many arrays, under one key.
+
+    For one thread and one operation: a stream that lives on would be shared across a fork.
+
+    Parameters
+    ----------
+    modulus : int
+        From 1 to 2**64.
+
+    Raises
+    ------
+    ValueError
+        If `modulus` is out of range.
+
+    Examples
+    --------
+    >>> drawn = np.empty((2, 3), np.uint64)
+    >>> ResidueStream(13).fill(drawn)
+    >>> bool((drawn < 13).all())
+    True
+    """
+
+    def __init__(self, modulus: int) -> None:
+        if not 1 <= modulus <= 1 << 64:
+            raise ValueError(f"modulus: got {modulus}, expected 1 to 2**64")
+        self._largest = modulus - 1
+        self._mask = (1 << self._largest.bit_length()) - 1
+        self._bytes = _ByteStream()
+
+    def fill(self, out: NDArray[np.uint64]) -> None:
+        """Overwrite an array.
+
+        Parameters
+        ----------
+        out : NDArray[uint64]
+            C-contiguous, of any shape.
+
+        Raises
+        ------
+        ValueError
+            If `out` is not such an array.
+
+        Examples
+        --------
+        See the class.
+        """
+        if out.dtype != np.uint64 or not out.flags.c_contiguous:
+            raise ValueError(f"out: got {out.dtype}, expected a C-contiguous array of uint64")
+        words = out.reshape(-1)
+        if not self._fill_below(words):
+            return
+        rejected = np.flatnonzero(words > np.uint64(self._largest))
+        while rejected.size:
+            again = np.empty(rejected.size, np.uint64)
+            self._fill_below(again)
+            words[rejected] = again
+            rejected = rejected[again > np.uint64(self._largest)]
+            wipe(again)
+
+    def _fill_below(self, words: NDArray[np.uint64]) -> bool:
+        """Fill with integers below the power of two that covers; say whether one is too large."""
+        self._bytes.fill(words.view(np.uint8))
+        if sys.byteorder == "big":
+            words.byteswap(inplace=True)
+        return _core.cut_words(words, self._mask, self._largest)
 
 
 def random_below(n: int) -> int:
@@ -200,29 +265,36 @@ def wipe(array: NDArray[Any]) -> None:
     array[...] = np.zeros((), array.dtype)
 
 
-def _fill_below(modulus: int, words: NDArray[np.uint64]) -> None:
-    """Fill with integers below the power of two that covers `modulus`."""
-    _fill(words.view(np.uint8))
-    if sys.byteorder == "big":
-        words.byteswap(inplace=True)
-    words &= np.uint64((1 << (modulus - 1).bit_length()) - 1)
+class _ByteStream:
+    """Uniform bytes: short draws from the operating system, longer ones under one key of its."""
 
+    def __init__(self) -> None:
+        self._source = _TEST_SOURCE.get()
+        self._cipher: CipherContext | None = None
 
-def _fill(out: NDArray[np.uint8]) -> None:
-    """Fill a contiguous array with uniform bytes."""
-    source = _TEST_SOURCE.get()
-    if source is not None or out.size <= _OS_LIMIT:
-        out[:] = np.frombuffer((source or os.urandom)(out.size), np.uint8)
-        return
-    cipher = Cipher(algorithms.AES(os.urandom(32)), modes.CTR(bytes(_AES_BLOCK))).encryptor()
-    # Some releases of `cryptography` ask for a block of room beyond the output.
-    stream = np.empty(min(out.size, len(_ZEROS)) + _AES_BLOCK, np.uint8)
-    zeros = memoryview(_ZEROS)
-    for start in range(0, out.size, len(_ZEROS)):
-        piece = out[start : start + len(_ZEROS)]
-        cipher.update_into(zeros[: piece.size], stream.data)
-        piece[:] = stream[: piece.size]
-    wipe(stream)
+    def fill(self, out: NDArray[np.uint8]) -> None:
+        """Fill a contiguous array."""
+        if self._source is not None or out.size <= _OS_LIMIT:
+            out[:] = np.frombuffer((self._source or os.urandom)(out.size), np.uint8)
+            return
+        if self._cipher is None:
+            key, counter = os.urandom(32), bytes(_AES_BLOCK)
+            self._cipher = Cipher(algorithms.AES(key), modes.CTR(counter)).encryptor()
+        zeros = memoryview(_ZEROS)
+        for start in range(0, out.size, len(_ZEROS)):
+            self._encrypt(zeros[: out.size - start], out[start:])
+
+    def _encrypt(self, zeros: memoryview, out: NDArray[np.uint8]) -> None:
+        """Write as many bytes of the key stream as there are zeros."""
+        assert self._cipher is not None  # noqa: S101 (for the type checker: fill has set it)
+        # Some releases of `cryptography` ask for a block of room beyond the output.
+        if out.size >= len(zeros) + _AES_BLOCK:
+            self._cipher.update_into(zeros, out.data)
+            return
+        stream = np.empty(len(zeros) + _AES_BLOCK, np.uint8)
+        self._cipher.update_into(zeros, stream.data)
+        out[: len(zeros)] = stream[: len(zeros)]
+        wipe(stream)
 
 
 @contextmanager

@@ -1,13 +1,17 @@
 // The vector algorithms over lanes that carry bounds and secrecy: nothing overflows for any input, no
 // secret reaches a branch or an address, and planted faults are caught.
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <type_traits>
 #include <vector>
 
-#include "kernels/field.inl.hpp"
+#include "kernels/dot.inl.hpp"
 #include "kernels/lanes_checked.hpp"
+#include "kernels/ntt.inl.hpp"
 #include "kernels/power.inl.hpp"
 #include "tests/cpp/check.hpp"
+#include "tests/cpp/primes.hpp"
 #include "tests/cpp/schoolbook.hpp"
 
 namespace veilsum::tests {
@@ -212,24 +216,152 @@ void everything_is_proven_at_every_size() {
   powers_of_a_fixed_base_do_not_reveal_exponents(s, 4, Lane::lookup_blocks + 1);
 }
 
-void field_sums_stay_within_64_bits_up_to_the_most_terms() {
-  const word p = (word{1} << 51) - 129;  // odd and as large as a lane's field may be
-  const auto residue = [&] { return checked_lane::make_secret(p - 1, p - 1); };
-  const checked_words weights(kernels::maximum_field_terms, residue());
-  const checked_words values(kernels::maximum_field_terms, residue());
-  checked_words out(1);
-  const secret_words inverse{schemes::negative_inverse(p)};
-  const kernels::lane_prime<checked_lane> prime{
-      checked_lane::make_public(p, p),
-      checked_lane::make_public(schemes::extract_bits(inverse, 0, 52))};
-  kernels::field_matmul<checked_lane>(out.data(), 1, weights.data(), 1, weights.size(),
-                                      values.data(), 1, 1, prime);
-  // (p-1)^2 * terms / R^2 = terms / R^2 modulo p.
-  const secret_words modulus{p};
-  unsigned __int128 back = checked_lane::declassify(out[0]);
-  back = back * schemes::power_of_two(104, modulus)[0] % p;
-  CHECK(back == kernels::maximum_field_terms);
+using narrow = kernels::narrow_field<checked_lane>;
+using wide = kernels::wide_field<checked_lane>;
+
+template <class Field>
+kernels::prime prime_of(word p) {
+  const std::size_t radix_bits = std::is_same_v<Field, narrow> ? 52 : 104;
+  const secret_words m{p};
+  return {p, schemes::negative_inverse(p), schemes::power_of_two(2 * radix_bits, m)[0]};
+}
+
+word product_modulo(word a, word b, word p) {
+  return static_cast<word>(static_cast<unsigned __int128>(a) * b % p);
+}
+
+word power_modulo(word base, word exponent, word p) {
+  word r = 1;
+  for (; exponent != 0; exponent >>= 1, base = product_modulo(base, base, p))
+    if (exponent & 1) r = product_modulo(r, base, p);
+  return r;
+}
+
+// As a product of matrices: one lane, so that its inner products are whole.
+template <class Field>
+void inner_products_are_the_same(const Field& field, const checked_words& weights,
+                                 const checked_words& values, const checked_words& expected) {
+  const std::size_t rows = expected.size();
+  checked_words out(rows);
+  const checked_lane::word* vector = values.data();
+  std::vector<const checked_lane::word*> pointers;
+  for (std::size_t i = 0; i < rows; ++i) pointers.push_back(weights.data() + i * values.size());
+  kernels::field_dot(out.data(), pointers.data(), rows, &vector, 1, values.size(), field);
+  for (std::size_t i = 0; i < rows; ++i)
+    CHECK(checked_lane::declassify(out[i]) == checked_lane::declassify(expected[i]));
+}
+
+// Bounds are those of the largest residues, values the largest or a few random ones.
+template <class Field>
+void field_sums_stay_within_64_bits_up_to_the_most_terms(word p) {
+  const Field field(prime_of<Field>(p));
+  numbers random(p);
+  const secret_words m{p};
+  const word unscale = schemes::power_of_two(104, m)[0];
+  for (const bool largest : {true, false}) {
+    constexpr std::size_t terms = kernels::maximum_field_terms, rows = 5;
+    checked_words weights(rows * terms), values(terms), out(rows);
+    for (checked_words* x : {&weights, &values})
+      for (checked_lane::digit& d : *x)
+        d = checked_lane::make_secret(largest ? p - 1 : random.next() % p, p - 1);
+    std::vector<checked_lane::word*> out_rows;
+    std::vector<const checked_lane::word*> value_rows;
+    for (checked_lane::word& x : out) out_rows.push_back(&x);
+    for (const checked_lane::word& x : values) value_rows.push_back(&x);
+    kernels::field_matmul(out_rows.data(), weights.data(), rows, terms, value_rows.data(), 1, field,
+                          true);
+    for (std::size_t i = 0; i < rows; ++i) {
+      word sum = 0;
+      for (std::size_t k = 0; k < terms; ++k)
+        sum = static_cast<word>((static_cast<unsigned __int128>(sum) +
+                                 product_modulo(checked_lane::declassify(weights[i * terms + k]),
+                                                checked_lane::declassify(values[k]), p)) %
+                                p);
+      CHECK(product_modulo(checked_lane::declassify(out[i]), unscale, p) == sum);
+      CHECK(checked_lane::bound(out[i]) == p - 1);
+    }
+    inner_products_are_the_same(field, weights, values, out);
+  }
   expect_no_fault();
+}
+
+template <class Field>
+void field_products_are_canonical(word p) {
+  const Field field(prime_of<Field>(p));
+  const word values[] = {0, 1, 2, p / 2, p - 2, p - 1};
+  for (word a : values)
+    for (word b : values) {
+      const checked_words x{checked_lane::make_secret(a, p - 1)};
+      const checked_words y{checked_lane::make_secret(b, p - 1)};
+      checked_words r(1);
+      kernels::field_multiply(r.data(), x.data(), y.data(), 1, field);
+      CHECK(checked_lane::declassify(r[0]) == product_modulo(a, b, p));
+      CHECK(checked_lane::bound(r[0]) == p - 1);
+    }
+  expect_no_fault();
+}
+
+// A bound that holds at the end of three lengths, with any number of levels made two at a time, holds at
+// all. The roots are of no order: bounds do not depend on them, and what the inverse takes back neither.
+template <class Field>
+void transforms_stay_within_their_bounds(word p) {
+  const Field field(prime_of<Field>(p));
+  constexpr bool is_narrow = std::is_same_v<Field, narrow>;
+  const std::size_t digits = is_narrow ? 1 : 2;
+  const secret_words m{p};
+  const word inverse = 0 - schemes::negative_inverse(p);
+  const word radix = schemes::power_of_two(52 * digits, m)[0];
+  numbers random(p);
+  const auto value_of = [&](word w) {
+    return checked_lane::make_public(product_modulo(w, radix, p), p - 1);
+  };
+  for (std::size_t n : {2u, 8u, 64u, 4096u}) {
+    checked_words values, inverses, companions, inverse_companions, a, before;
+    for (std::size_t i = 0; i < std::max<std::size_t>(n / 2, 1); ++i) {
+      const word w = i == 0 ? 1 : 1 + random.next() % (p - 1);
+      values.push_back(value_of(w));
+      inverses.push_back(value_of(power_modulo(w, p - 2, p)));
+    }
+    const auto companion = [&](const checked_lane::digit& value) {
+      return checked_lane::make_public(checked_lane::declassify(value) * inverse &
+                                       checked_lane::digit_mask);
+    };
+    std::transform(values.begin(), values.end(), std::back_inserter(companions), companion);
+    std::transform(inverses.begin(), inverses.end(), std::back_inserter(inverse_companions),
+                   companion);
+    for (std::size_t i = 0; i < n; ++i)
+      a.push_back(checked_lane::make_secret(random.next() % p, p - 1));
+    before = a;
+    kernels::transform<Field>(a.data(), n, 1, {values.data(), companions.data()}, field);
+    for (const checked_lane::digit& x : a) CHECK(checked_lane::bound(x) == p - 1);
+    const checked_lane::digit scale = value_of(power_modulo(n % p, p - 2, p));
+    const checked_lane::digit scale_companion = companion(scale);
+    kernels::inverse_transform<Field>(a.data(), n, 1, {inverses.data(), inverse_companions.data()},
+                                      Field::broadcast(&scale, &scale_companion), field);
+    for (std::size_t i = 0; i < n; ++i) {
+      CHECK(checked_lane::declassify(a[i]) == checked_lane::declassify(before[i]));
+      CHECK(checked_lane::bound(a[i]) == p - 1);
+    }
+  }
+  expect_no_fault();
+}
+
+// One bit more than a narrow field may have: sums of 4p no longer fit the digit.
+void planted_prime_without_room_for_sums_is_caught() {
+  const word p = (word{1} << 51) - 129;
+  const narrow field(prime_of<narrow>(p));
+  checked_words a(4, checked_lane::make_secret(p - 1, p - 1));
+  const checked_words roots(2, checked_lane::make_public(1, p - 1));
+  kernels::transform<narrow>(a.data(), 4, 1, {roots.data(), roots.data()}, field);
+  CHECK(checked_lane::faults.overflows > 0);
+  checked_lane::faults = {};
+}
+
+template <class Field>
+void everything_is_proven_modulo(word p) {
+  field_sums_stay_within_64_bits_up_to_the_most_terms<Field>(p);
+  field_products_are_canonical<Field>(p);
+  transforms_stay_within_their_bounds<Field>(p);
 }
 
 void planted_overflow_is_caught() {
@@ -294,11 +426,13 @@ int main() {
   using namespace veilsum::tests;
   everything_is_proven_at_every_size<veilsum::kernels::checked_lane_of<4>>();
   everything_is_proven_at_every_size<veilsum::kernels::checked_lane_of<5>>();
-  field_sums_stay_within_64_bits_up_to_the_most_terms();
+  for (veilsum::schemes::word p : narrow_primes) everything_is_proven_modulo<narrow>(p);
+  for (veilsum::schemes::word p : wide_primes) everything_is_proven_modulo<wide>(p);
   planted_overflow_is_caught();
   planted_unnormalised_factor_is_caught();
   planted_sum_that_is_not_reduced_is_caught();
   planted_prime_that_fills_the_digit_is_caught();
+  planted_prime_without_room_for_sums_is_caught();
   planted_branch_on_a_carry_is_caught();
   planted_secret_index_is_caught();
   return finish("test_checked_lanes");

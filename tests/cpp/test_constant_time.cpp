@@ -9,6 +9,10 @@
 #include "schemes/field.hpp"
 #include "schemes/modular.hpp"
 #include "schemes/packing.hpp"
+#include "schemes/polynomial.hpp"
+#include "schemes/sharing.hpp"
+#include "schemes/transform.hpp"
+#include "schemes/wide_field.hpp"
 #include "tests/cpp/check.hpp"
 #include "tests/cpp/toy_paillier.hpp"
 
@@ -168,9 +172,111 @@ void sharing() {
               schemes::view<const word>(shares).slice(3, 3));
     field.subtract(sum, sum, schemes::view<const word>(shares).first(3));
     field.multiply(sum, sum, sum);
+    field.scale(sum, sum, undefined({p - 3})[0]);
     field.power_vartime(sum, sum, 5);
+    secret_words inverses(3);
+    field.invert(inverses, schemes::view<const word>(secrets).from(3));
+    word total = field.dot(inverses, schemes::view<const word>(secrets).from(3));
     define(shares.data(), shares.size() * sizeof(word));
     CHECK(shares[0] == 80 && shares[3] == 95 && shares[6] == 110);
+    define(&total, sizeof(total));
+    CHECK(total == 3);
+  }
+}
+
+// Lines with their secrets at 0 and the value drawn at 1, then at the roots 1 and -1; both opened again.
+void dealing() {
+  for (word p : {word{1125899437080577}, ~word{0} - 0xfffffffeu}) {
+    const schemes::prime_field field(kernel(), p);
+    const schemes::transform roots(kernel(), p, 2);
+    const auto line = field.prepare(secret_words{p - 1, 2}, 1, 2);  // at 2
+    const auto constant = field.prepare(secret_words{1}, 1, 1);
+    const auto back = field.prepare(secret_words{2, p - 1, p - 1, 2}, 2, 2);  // at 0 and 2
+    const auto halves = field.prepare(secret_words{2}, 1, 1);
+    const secret_words known = undefined({65, p - 3, 80, 1});
+    secret_words dealt(4), at_roots(4);
+    std::int64_t opened[4];
+    schemes::deal(field, line, {&known[0], &known[2]}, {&dealt[0], &dealt[2]}, 2);
+    schemes::deal_at_roots(field, roots, 2, constant, {&known[0], &known[2]},
+                           {&at_roots[0], &at_roots[2]}, 2);
+    const std::vector<std::size_t> places{0, 1};
+    const secret_words scales{(p + 1) / 2, (p + 1) / 2};
+    schemes::verdict found =
+        schemes::open(field, back, {&dealt[0], &dealt[2]}, {&dealt[2]}, {opened, 2, 2, -3, 65}, 1);
+    define(&found, sizeof(found));
+    CHECK(found.outside == 0);
+    found = schemes::open_at_roots(field, roots, 2, {places, scales, 2}, halves,
+                                   {&at_roots[0], &at_roots[2]}, {opened + 2, 2, 2, -3, 65}, 1);
+    define(&found, sizeof(found));
+    CHECK(found.outside == 0 && found.disagreeing == 0);
+    define(opened, sizeof(opened));
+    CHECK(opened[0] == 65 && opened[1] == -3 && opened[2] == 65 && opened[3] == -3);
+    define(dealt.data(), dealt.size() * sizeof(word));
+    CHECK(dealt[0] == 80 && dealt[2] == 95 && dealt[3] == 5);
+  }
+}
+
+// Secrets of several words: 2 at 0 and 7 at 1 is 12 at 2; ((2 + 12) - 7) 2 = 14.
+void wide_sharing() {
+  const schemes::wide_field field(kernel(), secret_words{297, 0, 0, 0, 1});
+  const secret_words weights{296, 0, 0, 0, 1, 2, 0, 0, 0, 0};  // -1 and 2
+  const secret_words secrets = undefined({2, 0, 0, 0, 0, 7, 0, 0, 0, 0});
+  const auto secret = [&](std::size_t i) {
+    return schemes::view<const word>(secrets).slice(5 * i, 5);
+  };
+  secret_words share(5), result(5), powers(secrets);
+  std::uint8_t outside[2];
+  field.matmul(share, weights, 1, 2, secrets, 1, 1);
+  field.add(result, secret(0), share);
+  field.subtract(result, result, secret(1));
+  field.multiply(result, result, secret(0), 1);
+  field.power(powers, secret_words{5}, 1);
+  field.mark_outside({outside, 2}, secrets);
+  define(result.data(), result.size() * sizeof(word));
+  define(powers.data(), powers.size() * sizeof(word));
+  define(outside, sizeof(outside));
+  CHECK((result == secret_words{14, 0, 0, 0, 0}));
+  CHECK(powers[0] == 32 && powers[5] == 16807 && outside[0] == 0 && outside[1] == 0);
+}
+
+void transforms() {
+  for (word p : {word{1125899437080577}, ~word{0} - 0xfffffffeu}) {
+    const schemes::transform t(kernel(), p, 64);
+    constexpr std::size_t width = 8;
+    numbers random(p);
+    secret_words expected(64 * width);
+    for (word& x : expected) x = random.next() % p;
+    secret_words columns = undefined(expected), single = undefined(expected);
+    t.forward_columns(columns.data(), 64, width);
+    t.inverse_columns(columns.data(), 64, width);
+    t.forward(single.data(), 64);
+    t.inverse(single.data(), 64);
+    secret_words values(64);
+    t.evaluate(values.data(), single.data(), 64);
+    t.interpolate(single.data(), values.data(), 64);
+    for (secret_words* x : {&columns, &single}) {
+      define(x->data(), x->size() * sizeof(word));
+      CHECK(*x == expected);
+    }
+  }
+}
+
+// With a tree and without one.
+void interpolation() {
+  const word p = 1125899437080577;
+  const schemes::prime_field field(kernel(), p);
+  const schemes::transform t(kernel(), p, 1024);
+  for (std::size_t count : {10u, 300u}) {
+    secret_words points(count), values(count), coefficients(count), again(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      points[i] = 3 * i;
+      values[i] = i % 2 == 0 ? p - 1 - i : i;
+    }
+    const schemes::interpolator through(field, &t, points);
+    through.interpolate(coefficients, undefined(values));
+    through.points().evaluate(again, coefficients);
+    define(again.data(), again.size() * sizeof(word));
+    CHECK(again == values);
   }
 }
 
@@ -210,6 +316,10 @@ constexpr subject subjects[] = {
     {"roots", roots},
     {"responses", responses},
     {"sharing", sharing},
+    {"dealing", dealing},
+    {"wide_sharing", wide_sharing},
+    {"transforms", transforms},
+    {"interpolation", interpolation},
     {"planted_branch", planted_branch},
     {"planted_index", planted_index},
     {"planted_carry", planted_carry},

@@ -229,36 +229,6 @@ void kernels_agree_bit_for_bit() {
       CHECK(chain(*kernel, size) == chain(kernels::portable, size));
 }
 
-void residues_are_right_modulo(const kernels::table& kernel, word p) {
-  numbers random(8);
-  const schemes::prime_field field(kernel, p);
-  const std::size_t rows = 5, terms = 37, columns = 19;
-  const auto residues = [&](std::size_t count) {
-    secret_words x(count);
-    for (word& w : x) w = random.next() % 4 == 0 ? p - 1 : random.next() % p;
-    return x;
-  };
-  const secret_words weights = residues(rows * terms), values = residues(terms * columns);
-  secret_words out(rows * columns), products(terms * columns), sums(terms * columns);
-  field.matmul(out, weights, rows, terms, values, columns, 2);
-  for (std::size_t i = 0; i < rows; ++i)
-    for (std::size_t j = 0; j < columns; ++j) {
-      unsigned __int128 expected = 0;
-      for (std::size_t k = 0; k < terms; ++k)
-        expected = (expected + static_cast<unsigned __int128>(weights[i * terms + k]) *
-                                   values[k * columns + j] % p) %
-                   p;
-      CHECK(out[i * columns + j] == static_cast<word>(expected));
-    }
-  field.multiply(products, values, values);
-  field.add(sums, values, values);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const unsigned __int128 v = values[i];
-    CHECK(products[i] == static_cast<word>(v * v % p));
-    CHECK(sums[i] == static_cast<word>((v + v) % p));
-  }
-}
-
 }  // namespace
 }  // namespace veilsum::tests
 
@@ -276,9 +246,6 @@ int main() {
     lanes_may_have_different_moduli(*kernel);
     for (std::size_t bits = 1; bits <= veilsum::kernels::maximum_window_bits; ++bits)
       for (std::size_t lane : {0u, 1u}) powers_are_right(*kernel, bits, lane);
-    for (std::uint64_t p : {std::uint64_t{3}, std::uint64_t{13}, std::uint64_t{1125899437080577},
-                            (std::uint64_t{1} << 61) - 1, ~std::uint64_t{0} - 0xfffffffeu})
-      residues_are_right_modulo(*kernel, p);
   }
   kernels_agree_bit_for_bit();
   return finish("test_kernels");

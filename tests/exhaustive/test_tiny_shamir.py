@@ -28,12 +28,17 @@ def every_polynomial(k: int) -> NDArray[np.int64]:
 
 
 def deal(coefficients: NDArray[np.int64], n: int) -> Shares:
-    """Share the constant terms with the other coefficients as randomness."""
-    draws = coefficients[1:].astype("<u8").tobytes() + bytes(16)
+    """Share the constant terms so that these are the polynomials: the first shares are drawn."""
+    drawn = np.array([values_at(coefficients, x) for x in range(1, len(coefficients))], "<u8")
+    draws = drawn.tobytes() + bytes(16)
     with randomness._test_source(io.BytesIO(draws).read):
         return shamir.split(
             FIELD.centre(coefficients[0]), shares=n, threshold=len(coefficients), field=FIELD
         )
+
+
+def values_at(coefficients: NDArray[np.int64], x: int) -> NDArray[np.int64]:
+    return sum(c * x**power for power, c in enumerate(coefficients)) % P
 
 
 def subsets(n: int, least: int) -> list[tuple[int, ...]]:
@@ -45,8 +50,7 @@ def subsets(n: int, least: int) -> list[tuple[int, ...]]:
 def test_every_polynomial_is_evaluated_at_every_point(n: int, k: int) -> None:
     coefficients = every_polynomial(k)
     for x, row in enumerate(deal(coefficients, n).values, start=1):
-        expected = sum(c * x**power for power, c in enumerate(coefficients)) % P
-        np.testing.assert_array_equal(row, expected)
+        np.testing.assert_array_equal(row, values_at(coefficients, x))
 
 
 @every_size

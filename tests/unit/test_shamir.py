@@ -20,12 +20,14 @@ from veilsum.errors import (
     InvalidShare,
 )
 from veilsum.field import GOLDILOCKS, P50, PrimeField
-from veilsum.shamir import Shares, sharing
+from veilsum.shamir import Shares, opening, reconstruction, sharing
+from veilsum.shamir import newton as newton_module
 from veilsum.wire import Kind, Writer
 
-F13 = PrimeField(13)
+F13, F17 = PrimeField(13), PrimeField(17)
 DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 
+every_method = pytest.mark.parametrize("method", ["auto", "lagrange", "newton", "fft"])
 both_methods = pytest.mark.parametrize("method", ["lagrange", "newton"])
 
 
@@ -41,7 +43,8 @@ def tampered(shares: Shares, holder: int, element: int = 0, offset: int = 1) -> 
 
 class TestTextbook:
     def textbook(self) -> Shares:
-        with randomness._test_source(lambda count: (15).to_bytes(count, "little")):
+        # The first share is drawn; the line through it and the secret gives the others.
+        with randomness._test_source(lambda count: (80).to_bytes(count, "little")):
             return shamir.split([65], shares=4, threshold=2)
 
     def test_the_shares_are_the_printed_ones(self) -> None:
@@ -97,13 +100,25 @@ class TestSplit:
 
     def test_blocks_do_not_change_the_sharing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         secret = np.random.default_rng(1).integers(-(2**31), 2**31, 1001)
-        monkeypatch.setattr(sharing, "_BLOCK", 30)
-        monkeypatch.setattr(shamir.reconstruction, "_BLOCK", 70)
+        monkeypatch.setattr(sharing, "_SCRATCH", 300)
+        monkeypatch.setattr(opening, "_BLOCK", 70)
         s = dealt(secret, shares=6, threshold=4)
         np.testing.assert_array_equal(shamir.reconstruct(s), secret)
         np.testing.assert_array_equal(shamir.reconstruct(s[2:], method="newton"), secret)
         with pytest.raises(DecodingError, match="the 6 shares disagree in 1 of 1001"):
             shamir.reconstruct(tampered(s, 5, 999))
+
+    @pytest.mark.parametrize("threads", [1, 2])
+    @pytest.mark.parametrize("points", ["integers", "roots", "additive"])
+    def test_no_randomness_is_used_twice(self, points: Any, threads: int) -> None:
+        zeros = np.zeros(200_000, int)
+        if points == "additive":
+            s = shamir.split_additive(zeros, shares=2, field=GOLDILOCKS, threads=threads)
+        else:
+            s = dealt(
+                zeros, shares=2, threshold=2, points=points, field=GOLDILOCKS, threads=threads
+            )
+        assert np.unique(s.rows[1]).size == zeros.size  # two equal ones: a chance of 2**-30
 
     @pytest.mark.parametrize("threads", [1, 2, None])
     def test_threads_do_not_change_the_secret(self, threads: int | None) -> None:
@@ -130,15 +145,16 @@ class TestSplit:
         statistic = float(((counts - draws / 13) ** 2 / (draws / 13)).sum())
         assert statistic < 60  # 12 degrees of freedom: a false alarm in 10**8 runs
 
-    def test_coefficients_are_wiped(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_secrets_and_what_was_drawn_are_wiped(self, monkeypatch: pytest.MonkeyPatch) -> None:
         seen: list[Any] = []
-        inner = PrimeField.matmul
+        inner = sharing._Dealer._deal_block
 
-        def remember(field: PrimeField, weights: Any, values: Any, **options: Any) -> Any:
-            seen.append(values)
-            return inner(field, weights, values, **options)
+        def remember(dealer: Any, rows: Any, known: Any, start: int) -> None:
+            assert known[0].tolist() == [7, 8, 9]
+            seen.append(known)
+            inner(dealer, rows, known, start)
 
-        monkeypatch.setattr(PrimeField, "matmul", remember)
+        monkeypatch.setattr(sharing._Dealer, "_deal_block", remember)
         s = dealt([7, 8, 9])
         assert s.values.any()
         assert len(seen) == 1
@@ -189,6 +205,20 @@ class TestSplit:
     def test_a_negative_bound_is_refused(self) -> None:
         with pytest.raises(ValueError, match="bound: got -1"):
             dealt([0], bound=-1)
+
+    @pytest.mark.parametrize("points", ["integers", "roots"])
+    def test_packing_that_leaves_no_privacy_is_refused(self, points: Any) -> None:
+        for threshold in (2, 3, 5):
+            most = threshold - 1
+            assert dealt(threshold=threshold, packed=most, points=points).privacy == 1
+            with pytest.raises(ValueError, match=f"packed: got {threshold}, expected 1 to {most}"):
+                dealt(threshold=threshold, packed=threshold, points=points)
+        assert dealt(threshold=1, packed=1, points=points).privacy == 0
+
+    @pytest.mark.parametrize("points", ["additive", "circle", None, 1])
+    def test_unknown_points_are_refused(self, points: Any) -> None:
+        with pytest.raises(ValueError, match=r"points: got .*, expected 'integers' or 'roots'"):
+            dealt(points=points)
 
 
 class TestSelecting:
@@ -285,8 +315,10 @@ class TestReconstruct:
         assert shamir.reconstruct(s[[1, 2, 3, 0]], method=method, check=False).item() == 3
 
     def test_an_unknown_method_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="method: got 'fft', expected one of lagrange, newton"):
-            shamir.reconstruct(dealt(), method="fft")  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="method: got 'gauss', expected one of auto, lagrange"):
+            shamir.reconstruct(dealt(), method="gauss")  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="method: got 'fft' for shares at integers"):
+            shamir.reconstruct(dealt(), method="fft")
 
     @both_methods
     def test_no_threads_are_refused(self, method: Any) -> None:
@@ -302,6 +334,201 @@ class TestReconstruct:
         np.testing.assert_array_equal(shamir.reconstruct(s, method=method), secret)
         with pytest.raises(DecodingError):
             shamir.reconstruct(tampered(s, 99), method=method)
+
+
+class TestVerdict:
+    """Each method, over more columns than fit a block of its own."""
+
+    @pytest.fixture(autouse=True)
+    def small_blocks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(opening, "_BLOCK", 12)
+
+    @every_method
+    @pytest.mark.parametrize("place", [0, 3, 9])
+    @pytest.mark.parametrize("offset", [11, -11])
+    def test_one_secret_beyond_the_bound_is_found_wherever_it_is(
+        self, method: Any, place: int, offset: int
+    ) -> None:
+        s = dealt(np.zeros(10, int), points="roots", bound=10)
+        shift = np.zeros((1, 10), np.int64)
+        shift[0, place] = offset
+        moved = s.with_values(s.field.add(s.values, s.field.residues(shift)))
+        with pytest.raises(DecodingError, match="1 of 10 elements are beyond the secret's bound"):
+            shamir.reconstruct(moved, method=method)
+        inside = dataclasses.replace(moved, bound=11)
+        assert shamir.reconstruct(inside, method=method)[place] == offset
+
+    @every_method
+    @pytest.mark.parametrize(
+        ("dtype", "outside"),
+        [("bool", [-1, 2]), ("uint8", [-1, 256]), ("int8", [-129, 128]), ("uint64", [-1])],
+    )
+    def test_one_secret_beyond_the_dtype_is_found(
+        self, method: Any, dtype: str, outside: list[int]
+    ) -> None:
+        s = dealt(np.zeros(10, dtype), points="roots", bound=1000)
+        for number in outside:
+            shift = s.field.residues(np.eye(1, 10, 2, dtype=np.int64) * number)
+            moved = s.with_values(s.field.add(s.values, shift))
+            with pytest.raises(DecodingError, match=f"1 of 10 elements .* or dtype {dtype}"):
+                shamir.reconstruct(moved, method=method)
+
+    @every_method
+    @pytest.mark.parametrize("place", [0, 3, 9])
+    def test_polynomials_of_the_next_degree_are_found(self, method: Any, place: int) -> None:
+        s = dealt(np.zeros(10, int), shares=6, threshold=3, points="roots")
+        larger = dealt(np.eye(1, 10, place, dtype=int)[0], shares=6, threshold=4, points="roots")
+        larger = larger - dealt(np.zeros(10, int), shares=6, threshold=4, points="roots")
+        one = np.zeros((6, 10), np.uint64)
+        one[:, place] = larger.values[:, place]
+        moved = s.with_values(s.field.add(s.values, one))
+        for chosen in (list(range(6)), [5, 2, 0, 3]):
+            with pytest.raises(DecodingError, match="shares disagree in 1 of 10 elements"):
+                shamir.reconstruct(moved[chosen], method=method)
+
+
+class TestMaxErrors:
+    def lying(self, *liars: int, **options: Any) -> Shares:
+        s = dealt(np.arange(4), shares=9, threshold=3, points="roots", **options)
+        for liar in liars:
+            s = tampered(s, liar - 1, element=liar % 4, offset=liar)
+        return s
+
+    @every_method
+    def test_as_many_liars_as_allowed_are_left_out(self, method: Any) -> None:
+        for liars in [(), (1,), (9,), (1, 2, 3), (2, 5, 9)]:
+            s = self.lying(*liars)
+            assert shamir.find_liars(s, max_errors=3) == liars
+            secret = shamir.reconstruct(s, method=method, max_errors=3)
+            assert secret.tolist() == [0, 1, 2, 3]
+
+    @every_method
+    def test_more_liars_than_allowed_are_an_error(self, method: Any) -> None:
+        with pytest.raises(DecodingError):
+            shamir.reconstruct(self.lying(1, 4), method=method, max_errors=1)
+        with pytest.raises(DecodingError):
+            shamir.reconstruct(self.lying(1), method=method)
+
+    def test_the_bound_is_still_checked(self) -> None:
+        s = self.lying(4, bound=3)
+        moved = s.with_values(s.field.add(s.values, 1))
+        with pytest.raises(DecodingError, match="beyond the secret's bound 3"):
+            shamir.reconstruct(moved, max_errors=3)
+
+    @pytest.mark.parametrize("max_errors", [0.0, 1.0, None, False, True, "1"])
+    def test_what_is_no_integer_is_refused(self, max_errors: Any) -> None:
+        for call in (shamir.reconstruct, shamir.find_liars):
+            with pytest.raises(TypeError, match=f"max_errors: got {type(max_errors).__name__}"):
+                call(self.lying(), max_errors=max_errors)
+
+    def test_numpy_integers_count_as_integers(self) -> None:
+        assert shamir.reconstruct(self.lying(2), max_errors=np.int8(1)).tolist() == [0, 1, 2, 3]  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("max_errors", [-1, 4, 2**70])
+    def test_numbers_out_of_range_are_refused(self, max_errors: int) -> None:
+        with pytest.raises(ValueError, match=f"max_errors: (got|to correct) {max_errors}"):
+            shamir.reconstruct(self.lying(), max_errors=max_errors)
+
+    def test_additive_shares_have_no_liars_to_find(self) -> None:
+        s = shamir.split_additive([1], shares=3)
+        with pytest.raises(ValueError, match="additive shares have no redundancy"):
+            shamir.reconstruct(s, max_errors=1)
+
+    def test_together_more_liars_are_found(self) -> None:
+        s = dealt(np.arange(100), shares=9, threshold=3)
+        noise = s.values.copy()
+        noise[[0, 2, 4, 6, 8]] = s.field.random((5, 100))
+        noisy = s.with_values(noise)
+        assert shamir.find_liars(noisy, max_errors=5, interleaved=True) == (1, 3, 5, 7, 9)
+        secret = shamir.reconstruct(noisy, max_errors=5, interleaved=True)
+        np.testing.assert_array_equal(secret, np.arange(100))
+
+    def test_options_that_contradict_each_other_are_refused(self) -> None:
+        s = self.lying()
+        with pytest.raises(ValueError, match="interleaved: got True without max_errors"):
+            shamir.reconstruct(s, interleaved=True)
+        with pytest.raises(ValueError, match="max_errors: got 2 with check=False"):
+            shamir.reconstruct(s, max_errors=2, check=False)
+
+
+class TestTheFastestMethod:
+    @pytest.mark.parametrize(
+        ("shares", "threshold", "columns", "present", "expected"),
+        [
+            (3000, 3000, 1, 3000, "fft"),  # the weights of 3000 points alone take longer
+            (3000, 3000, 100_000, 3000, "lagrange"),
+            (1024, 513, 1000, 1024, "fft"),
+            (16, 9, 1000, 16, "lagrange"),
+            (64, 33, 1, 64, "lagrange"),
+            (64, 33, 100_000, 64, "lagrange"),
+            (1024, 513, 100_000, 513, "lagrange"),
+        ],
+    )
+    def test_it_counts_weights_and_columns(
+        self, shares: int, threshold: int, columns: int, present: int, expected: str
+    ) -> None:
+        one = shamir.split([7], shares=shares, threshold=threshold, points="roots")
+        values = np.broadcast_to(one.values[:1], (1, columns))
+        header = dataclasses.replace(one[:1], values=values, shape=(columns,))
+        assert reconstruction._transform_is_faster(header, present) == (expected == "fft")
+
+    def test_shares_at_integers_have_no_transform(self) -> None:
+        assert not reconstruction._transform_is_faster(dealt(), 5)
+
+
+class TestNewtonReconstruction:
+    def test_the_first_row_says_what_is_expected(self) -> None:
+        s, newton = dealt(), shamir.NewtonReconstruction()
+        assert newton.missing is None
+        assert not newton.add(s[:0])
+        assert newton.missing is None
+        assert not newton.add(s[1])
+        assert newton.missing == 2
+        with pytest.raises(InconsistentShares, match="dealing: got two dealings"):
+            newton.add(dealt()[2])
+        assert newton.add(s[3:])
+        assert newton.secret().tolist() == [1, -2, 3]
+
+    def test_a_first_row_that_is_refused_says_nothing(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        s, newton = dealt(), shamir.NewtonReconstruction()
+        with pytest.raises(ValueError, match="shares: got additive ones"):
+            newton.add(shamir.split_additive([1], shares=2))
+        with monkeypatch.context() as patched:
+            patched.setattr(newton_module, "take_difference", out_of_memory)
+            with pytest.raises(MemoryError):
+                newton.add(dealt([5])[0])
+        assert newton.missing is None
+        assert newton.add(s[2:])
+        assert newton.secret().tolist() == [1, -2, 3]
+
+    def test_expected_shares_are_taken_and_others_are_refused(self) -> None:
+        s = dealt()
+        newton = shamir.NewtonReconstruction(like=s[4])
+        assert (newton.missing, newton.done) == (3, False)
+        with pytest.raises(InsufficientShares, match="got 0, expected as many as the threshold 3"):
+            newton.secret()
+        for stranger in (dealt(), dealt(threshold=2), -s):
+            with pytest.raises(InconsistentShares):
+                newton.add(stranger[0])
+        assert newton.missing == 3
+        assert newton.add(s[[4, 1, 0]])
+        assert newton.secret().tolist() == [1, -2, 3]
+
+    def test_what_has_no_polynomials_is_refused(self) -> None:
+        for call in (
+            lambda x: shamir.NewtonReconstruction(like=x),
+            lambda x: shamir.NewtonReconstruction().add(x),
+        ):
+            with pytest.raises(TypeError, match="got int, expected Shares"):
+                call(3)
+            with pytest.raises(ValueError, match="got additive ones"):
+                call(shamir.split_additive([1], shares=2))
+
+
+def out_of_memory(*_arguments: Any, **_options: Any) -> None:
+    raise MemoryError
 
 
 class TestArithmetic:
@@ -446,7 +673,7 @@ class TestJoin:
             ({"dealing": 7}, "dealing: got two dealings"),
             ({"dtype": np.dtype(np.int8)}, "dtype: got int64 and int8"),
             ({"bound": 9}, "bound: got 4294967296 and 9"),
-            ({"values": np.zeros((1, 4), np.uint64)}, "shape: got"),
+            ({"values": np.zeros((1, 4), np.uint64), "shape": (4,)}, "shape: got"),
         ],
     )
     def test_rows_of_different_dealings_are_refused(
@@ -517,6 +744,43 @@ class TestShares:
         assert np.shares_memory(s[1:].values, s.values)
         assert dataclasses.replace(s, bound=9).values is s.values
 
+    def test_rows_with_gaps_are_copied(self) -> None:
+        s = dealt(np.zeros((2, 6), int), shares=4, threshold=2)
+        for view in (s.values[:, :, ::-1], s.values[:, ::-1], s.values.transpose(0, 2, 1)):
+            turned = dataclasses.replace(s, values=view, shape=view.shape[1:])
+            np.testing.assert_array_equal(turned.values, view)
+            assert not shamir.reconstruct(turned).any()
+        thinned = dataclasses.replace(s, values=s.values[:, :, ::2], shape=(2, 3))
+        assert not shamir.reconstruct(thinned).any()
+        backwards = dataclasses.replace(s, values=s.values[::-1], points=s.points[::-1])
+        assert np.shares_memory(backwards.values, s.values)
+        assert not shamir.reconstruct(backwards).any()
+
+    def test_values_that_are_not_aligned_are_copied(self) -> None:
+        s = dealt()
+        memory = np.empty(8 * s.values.size + 1, np.uint8)
+        view = memory[1:].view(np.uint64).reshape(s.values.shape)
+        view[...] = s.values
+        for array in (memory, view):
+            array.flags.writeable = False
+        assert s.with_values(view).values.flags.aligned
+
+    @pytest.mark.parametrize("layout", ["integers", "roots", "additive"])
+    def test_points_are_residues(self, layout: Any) -> None:
+        if layout == "additive":
+            s = shamir.split_additive([1, -2], shares=5, field=F17)
+        else:
+            s = dealt([1, -2], field=F17, points=layout)
+        for place in range(5):
+            points = s.points.copy()
+            points[place] += np.uint64(17)
+            with pytest.raises(InvalidShare, match="points: got"):
+                dataclasses.replace(s, points=points)
+            message = s.to_bytes().replace(s.points.tobytes(), points.tobytes())
+            assert message != s.to_bytes()
+            with pytest.raises(InvalidShare, match="points: got"):
+                Shares.from_bytes(message)
+
     @pytest.mark.parametrize(
         ("values", "error", "message"),
         [
@@ -548,8 +812,14 @@ class TestShares:
             ({"points": [1, 2]}, ValueError, "values, points: got shapes"),
             ({"points": [[1], [2], [3], [4], [5]]}, ValueError, "values, points: got shapes"),
             ({"values": 3}, ValueError, "values, points: got shapes"),
+            ({"shape": (-1, -2)}, ValueError, r"shape: got \(-1, -2\), expected no negative"),
+            ({"shape": (-2,)}, ValueError, r"shape: got \(-2,\), expected no negative"),
+            ({"shape": (2.0,)}, TypeError, "shape: got float"),
+            ({"packed": 3}, ValueError, "packed: got 3, expected 1 to 2"),
+            ({"field": None}, TypeError, "field: got NoneType, expected PrimeField"),
             ({"points": [0, 1, 2, 3, 4]}, InvalidShare, "points: got 0 modulo"),
-            ({"points": [1, 2, 3, 4, 6]}, InvalidShare, "points: got 6, expected at most the 5"),
+            ({"points": [1, 2, 3, 4, 6]}, InvalidShare, "points: got 6, expected those of the 5"),
+            ({"points": np.uint64(1)}, ValueError, r"values, points: got shapes \(5, 2\) and \(\)"),
             ({"points": [1, 2, 3, 3, 4]}, DuplicateShare, "points: got two"),
         ],
     )
@@ -591,6 +861,8 @@ class TestShares:
         for number in (13, 1, 2):
             writer.u64(number)
         writer.u8(0)
+        writer.u64(1)
+        writer.u8(0)
         writer.integer(1)
         writer.blob(bytes(15))
         with pytest.raises(DeserializationError, match="dealing: got 15 bytes, expected 16"):
@@ -608,7 +880,7 @@ class TestShares:
 
 
 @pytest.mark.parametrize("what", [np.ones(3), [1, 2], None, "shares"])
-def test_what_are_no_shares_is_refused_with_advice(what):
+def test_what_are_no_shares_is_refused_with_advice(what: Any) -> None:
     with pytest.raises(TypeError, match=r"shares: got \w+, expected Shares.*Shares\.join"):
         shamir.reconstruct(what)
     with pytest.raises(TypeError, match=r"parts: got .* expected a sequence of Shares"):

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from veilsum import encoding, field, randomness, shamir, wire
-from veilsum.field import P50
+from veilsum.field import P50, P257
 from veilsum.threads import MAX_THREADS, thread_count
 
 SECRET = 987654321987
+WIDE = P257.from_integers([SECRET])
 NO_COUNTS = [1.5, 2.0, np.float64(2), "2", True, np.True_, [1], np.array([2]), 2j, {}]
 OUT_OF_RANGE = [0, -1, MAX_THREADS + 1, 2**64 + 1, 2**70, -(2**70)]
 
@@ -29,7 +30,23 @@ CALLS: dict[str, list[Call]] = {
         lambda threads: shamir.split([SECRET], shares=3, threshold=1, bound=2**40, threads=threads),
         lambda threads: shamir.split([], shares=3, threshold=1, threads=threads),
     ],
+    "PrimeField.ntt": [lambda threads: P50.ntt([SECRET, 0], threads=threads)],
+    "PrimeField.intt": [lambda threads: P50.intt([SECRET, 0], threads=threads)],
+    "WideField.matmul": [lambda threads: P257.matmul(WIDE[np.newaxis], WIDE, threads=threads)],
+    "WideField.ntt": [lambda threads: P257.ntt(WIDE, threads=threads)],
+    "WideField.intt": [lambda threads: P257.intt(WIDE, threads=threads)],
+    "split_additive": [
+        lambda threads: shamir.split_additive([SECRET], shares=3, bound=2**40, threads=threads)
+    ],
+    "deal_zeros": [lambda threads: shamir.deal_zeros(dealt(), threads=threads)],
+    "reshare": [
+        lambda threads: shamir.reshare(
+            dealt()[0], among=(1,), shares=3, threshold=2, threads=threads
+        )
+    ],
+    "find_liars": [lambda threads: shamir.find_liars(dealt(), max_errors=1, threads=threads)],
     "reconstruct": [
+        lambda threads: shamir.reconstruct(dealt(), max_errors=1, threads=threads),
         lambda threads: shamir.reconstruct(dealt(), threads=threads),
         lambda threads: shamir.reconstruct(dealt(), method="newton", threads=threads),
     ],
@@ -44,6 +61,7 @@ def functions_with_threads() -> set[str]:
         for name in module.__all__:
             public = getattr(module, name)
             members = vars(public) if inspect.isclass(public) else {}
+            members = [member for member in members if not member.startswith("_")]
             named = {f"{name}.{member}": getattr(public, member) for member in members} | {
                 name: public
             }

@@ -13,7 +13,7 @@ import pytest
 
 from veilsum import errors, randomness, shamir
 from veilsum.errors import BudgetExceeded, DeserializationError
-from veilsum.field import PrimeField
+from veilsum.field import PrimeField, WideField
 from veilsum.shamir import Shares
 from veilsum.wire import Kind, Reader, Writer
 
@@ -33,8 +33,30 @@ def words(numbers: Any) -> Any:
     return np.array(numbers, np.uint64)
 
 
+def field_of(modulus: int) -> PrimeField | WideField:
+    return PrimeField(modulus) if modulus < 2**64 else WideField(modulus)
+
+
+def transform_name(case: dict[str, Any]) -> str:
+    return f"{case['modulus']}-{len(case['values'])}"
+
+
 def by_name(cases: list[dict[str, Any]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("case", cases, ids=[case["name"] for case in cases])
+
+
+METHODS = {
+    "integers": ("auto", "lagrange", "newton"),
+    "roots": ("auto", "lagrange", "newton", "fft"),
+    "additive": ("auto", "lagrange"),
+}
+
+
+def by_method(cases: list[dict[str, Any]]) -> pytest.MarkDecorator:
+    """Every case with every method of its layout."""
+    pairs = [(case, method) for case in cases for method in METHODS[case["layout"]]]
+    names = [f"{case['name']}-{method}" for case, method in pairs]
+    return pytest.mark.parametrize(("case", "method"), pairs, ids=names)
 
 
 def test_generating_the_vectors_again_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -94,6 +116,25 @@ class TestField:
         np.testing.assert_array_equal(field.residues(integers), residues)
         np.testing.assert_array_equal(field.centre(residues), integers)
 
+    @pytest.mark.parametrize("case", FIELD["transforms"], ids=transform_name)
+    def test_transforms(self, case: dict[str, Any]) -> None:
+        field = field_of(case["modulus"])
+        coefficients = field.from_integers(case["coefficients"])
+        values = field.from_integers(case["values"])
+        np.testing.assert_array_equal(field.ntt(coefficients), values)
+        np.testing.assert_array_equal(field.intt(values), coefficients)
+        if isinstance(field, PrimeField):
+            assert field.root(len(values)) == case["root"]
+
+    @pytest.mark.parametrize("case", FIELD["polynomials"], ids=transform_name)
+    def test_polynomials(self, case: dict[str, Any]) -> None:
+        field = field_of(case["modulus"])
+        points, coefficients, values = (
+            field.from_integers(case[name]) for name in ("points", "coefficients", "values")
+        )
+        np.testing.assert_array_equal(field.evaluate(coefficients, points), values)
+        np.testing.assert_array_equal(field.interpolate(points, values), coefficients)
+
     @by_name(FIELD["bad_moduli"])
     def test_bad_moduli_are_refused(self, case: dict[str, Any]) -> None:
         with pytest.raises(ValueError, match=r"modulus: got .* expected an odd prime"):
@@ -113,40 +154,37 @@ class TestField:
 
 class TestShamir:
     @by_name(SHAMIR["good"])
-    def test_dealing_with_these_coefficients_gives_these_shares(self, case: dict[str, Any]) -> None:
-        draws = words(case["coefficients"]).astype("<u8").tobytes()
+    def test_dealing_with_these_draws_gives_these_shares(self, case: dict[str, Any]) -> None:
+        draws = words(case["draws"]).astype("<u8").tobytes()
         draws += case["dealing"].to_bytes(16, "little")
-        with randomness._test_source(io.BytesIO(draws).read):
-            shares = shamir.split(
-                np.array(case["secret"], case["dtype"]),
-                shares=case["shares"],
-                threshold=case["threshold"],
-                field=PrimeField(case["modulus"]),
-                bound=case["bound"],
-            )
-        np.testing.assert_array_equal(shares.values, words(case["values"]))
+        source = io.BytesIO(draws)
+        with randomness._test_source(source.read):
+            shares = deal(case)
+        assert not source.read()
+        np.testing.assert_array_equal(shares.rows, rows(case))
         np.testing.assert_array_equal(shares.points, case["points"])
         assert shares.to_bytes().hex() == case["bytes"]
 
-    @by_name(SHAMIR["good"])
-    @pytest.mark.parametrize("method", ["lagrange", "newton"])
+    @by_method(SHAMIR["good"])
     def test_these_bytes_rebuild_the_secret(self, case: dict[str, Any], method: Any) -> None:
         shares = Shares.from_bytes(bytes.fromhex(case["bytes"]))
+        expected = np.array(case["secret"], case["dtype"]).reshape(case["extents"])
         for chosen in (shares, shares[: case["threshold"]], shares[-case["threshold"] :]):
             secret = shamir.reconstruct(chosen, method=method)
-            assert secret.dtype.name == case["dtype"]
-            np.testing.assert_array_equal(secret, np.array(case["secret"], case["dtype"]))
+            np.testing.assert_array_equal(secret, expected, strict=True)
 
-    @by_name(SHAMIR["bad_shares"])
-    @pytest.mark.parametrize("method", ["lagrange", "newton"])
+    @by_method(SHAMIR["bad_shares"])
     def test_bad_shares_are_refused(self, case: dict[str, Any], method: Any) -> None:
         with pytest.raises(getattr(errors, case["error"])) as caught:
             shamir.reconstruct(
                 Shares(
-                    values=words(case["values"]).reshape(len(case["points"]), 1),
+                    values=rows(case),
                     points=words(case["points"]),
                     threshold=case["threshold"],
                     shares=case["shares"],
+                    shape=tuple(case["extents"]),
+                    layout=case["layout"],
+                    packed=case["packed"],
                     field=PrimeField(case["modulus"]),
                     dtype=np.dtype(np.int64),
                     bound=case["bound"],
@@ -161,6 +199,28 @@ class TestShamir:
         with pytest.raises(getattr(errors, case["error"])) as caught:
             Shares.from_bytes(bytes.fromhex(case["bytes"]))
         assert type(caught.value).__name__ == case["error"]
+
+
+def deal(case: dict[str, Any]) -> Shares:
+    secret = np.array(case["secret"], case["dtype"]).reshape(case["extents"])
+    field, bound = PrimeField(case["modulus"]), case["bound"]
+    if case["layout"] == "additive":
+        return shamir.split_additive(secret, shares=case["shares"], field=field, bound=bound)
+    return shamir.split(
+        secret,
+        shares=case["shares"],
+        threshold=case["threshold"],
+        packed=case["packed"],
+        points=case["layout"],
+        field=field,
+        bound=bound,
+    )
+
+
+def rows(case: dict[str, Any]) -> Any:
+    """One row a holder, one column a polynomial."""
+    columns = len(case["values"][0]) if case["values"] else 1
+    return words(case["values"]).reshape(len(case["points"]), columns)
 
 
 class TestWire:

@@ -34,6 +34,13 @@ def test_kinds_keep_their_numbers() -> None:
         "KEY_CERTIFICATE": 7,
         "PLAINTEXT_PROOF": 8,
         "PRIVATE_KEY_ENCRYPTED": 9,
+        "VERIFIABLE_COMMITMENT": 10,
+        "VERIFIABLE_SHARE": 11,
+        "SIGNED_SHARE": 12,
+        "SUM_COMMITMENT": 13,
+        "SUM_OPENING": 14,
+        "ANSWERS": 15,
+        "MASKED_SHARES": 16,
     }
 
 

@@ -4,10 +4,11 @@
 
 writes the files of `FILES` (by default into ``v1`` beside this file), always the same bytes.
 Sources: field arithmetic by Python's own ``%`` and ``pow``; Shamir, "How to share a
-secret" (1979), by evaluating polynomials; Paillier, "Public-key cryptosystems based on composite
-degree residuosity classes" (1999), with the randomness of Damgard, Jurik and Nielsen (2010), by
-Python's ``pow``; keys under a password by ``hashlib.scrypt`` and, on integers, AES of FIPS 197 and
-GCM of NIST SP 800-38D; the wire format by its published layout.
+secret" (1979), by Lagrange's formula, and several secrets a polynomial, Franklin and Yung,
+"Communication complexity of secure computation" (1992), likewise; Paillier, "Public-key
+cryptosystems based on composite degree residuosity classes" (1999), with the randomness of Damgard,
+Jurik and Nielsen (2010), by Python's ``pow``; keys under a password by ``hashlib.scrypt`` and, on
+integers, AES of FIPS 197 and GCM of NIST SP 800-38D; the wire format by its published layout.
 Integers are plain JSON numbers and can exceed 2**53.
 """
 
@@ -27,6 +28,7 @@ from typing import Any
 SEED = 20250101
 P50 = 1125899437080577
 GOLDILOCKS = 2**64 - 2**32 + 1
+P257 = 2**256 + 297
 MODULI = (3, 13, 65537, P50, 2**61 - 1, 2**63 - 25, GOLDILOCKS)
 
 PUBLIC_KEY_KIND = 1
@@ -39,6 +41,7 @@ KEY_CERTIFICATE_KIND = 7
 PLAINTEXT_PROOF_KIND = 8
 SEALED_KEY_KIND = 9
 DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+LAYOUTS = ("integers", "roots", "additive")
 
 
 # Fields
@@ -68,6 +71,21 @@ def field_vectors(rng: random.Random) -> dict[str, Any]:
         ],
         "bad_integers": [
             {"modulus": p, "integer": sign * ((p - 1) // 2 + 1)} for p in MODULI for sign in (1, -1)
+        ],
+        "transforms": [
+            transform_vector(rng, p, 2**order)
+            for p in (*MODULI, P257)
+            for order in range(6)
+            if (p - 1) % 2**order == 0
+        ],
+        "polynomials": [
+            textbook_polynomial(),
+            *(
+                polynomial_vector(rng, p, terms)
+                for p in (*MODULI, P257)
+                for terms in (1, 2, 3, 10)
+                if terms <= p
+            ),
         ],
     }
 
@@ -113,30 +131,106 @@ def matmul_vector(
     return {"weights": weights, "values": values, "product": product}
 
 
+def transform_vector(rng: random.Random, p: int, length: int) -> dict[str, Any]:
+    root = root_of_unity(p, length)
+    coefficients = [p - 1, *(rng.randrange(p) for _ in range(length - 1))]
+    values = [evaluate(coefficients, pow(root, i, p), p) for i in range(length)]
+    return {"modulus": p, "root": root, "coefficients": coefficients, "values": values}
+
+
+def root_of_unity(p: int, order: int) -> int:
+    """The power of the smallest quadratic non-residue that has this order."""
+    non_residue = next(h for h in range(2, p) if pow(h, (p - 1) // 2, p) == p - 1)
+    root = pow(non_residue, (p - 1) // order, p)
+    assert order == 1 or pow(root, order // 2, p) == p - 1
+    return root
+
+
+def polynomial_vector(rng: random.Random, p: int, terms: int) -> dict[str, Any]:
+    points = rng.sample(range(p), terms) if p < 2**63 else [rng.randrange(p) for _ in range(terms)]
+    coefficients = [p - 1, *(rng.randrange(p) for _ in range(terms - 1))]
+    values = [evaluate(coefficients, x, p) for x in points]
+    assert [interpolate(points, values, x, p) for x in range(3)] == [
+        evaluate(coefficients, x, p) for x in range(3)
+    ]
+    return {"modulus": p, "points": points, "coefficients": coefficients, "values": values}
+
+
+def textbook_polynomial() -> dict[str, Any]:
+    """Three secrets and four random numbers at the eighth roots of unity modulo 433."""
+    p, root = 433, 354
+    points = [pow(root, i, p) for i in range(8)]
+    coefficients = [113, 51, 261, 267, 108, 432, 388, 112]
+    values = [evaluate(coefficients, x, p) for x in points]
+    assert values == [0, 1, 2, 3, 8, 8, 8, 8]
+    return {"modulus": p, "points": points, "coefficients": coefficients, "values": values}
+
+
+def evaluate(coefficients: list[int], x: int, p: int) -> int:
+    return sum(c * pow(x, power, p) for power, c in enumerate(coefficients)) % p
+
+
+def interpolate(points: list[int], values: list[int], x: int, p: int) -> int:
+    """The value at x of the polynomial through these points, by Lagrange's formula."""
+    total = 0
+    for here, value in zip(points, values, strict=True):
+        others = [point for point in points if point != here]
+        above = math.prod(x - other for other in others)
+        below = math.prod(here - other for other in others)
+        total += value * above * pow(below, -1, p)
+    return total % p
+
+
 # Shamir
 
 
 def shamir_vectors(rng: random.Random) -> dict[str, Any]:
     textbook = sharing(
-        "the textbook case: a line through 65 with slope 15", 2**31 - 1, 2, 4, [65], [[15]], "int64"
-    )
+        "the textbook case: a line through 65 with slope 15",
+        2**31 - 1, 2, 4, [65], dtype="int64", draws=[[80]],
+    )  # fmt: skip
     assert textbook["values"] == [[80], [95], [110], [125]]
+    wide = [0, 2**63 - 2**31]
     good = [
         textbook,
-        sharing("threshold 1: every share is the secret", 13, 1, 3, [-6, 0, 6], [], "int8"),
-        sharing("all coefficients zero", P50, 3, 4, [5, -5], [[0, 0], [0, 0]], "int64"),
-        drawn(rng, "signs", P50, 3, 5, [-(2**32), -1, 0, 1, 2**32], "int64"),
-        drawn(rng, "booleans", P50, 2, 3, [0, 1, 1, 0], "bool"),
-        drawn(rng, "wide unsigned integers", GOLDILOCKS, 4, 6, [0, 2**63 - 2**31], "uint64"),
-        drawn(rng, "all holders are needed", 2**61 - 1, 4, 4, [7, -8, 9], "int16"),
-        drawn(rng, "every point of the smallest field", 3, 2, 2, [-1, 0, 1], "int8"),
-        drawn(rng, "a modulus just below 2**63", 2**63 - 25, 9, 12, [2**31, -(2**31)], "int64"),
-    ]
+        drawn(rng, "threshold 1: every share is the secret", 13, 1, 3, [-6, 0, 6], dtype="int8"),
+        sharing(
+            "all coefficients zero", P50, 3, 4, [5, -5], dtype="int64", draws=[[5, P50 - 5]] * 2
+        ),
+        drawn(rng, "signs", P50, 3, 5, [-(2**32), -1, 0, 1, 2**32], dtype="int64"),
+        drawn(rng, "booleans", P50, 2, 3, [0, 1, 1, 0], dtype="bool"),
+        drawn(rng, "wide unsigned integers", GOLDILOCKS, 4, 6, wide, dtype="uint64"),
+        drawn(rng, "all holders are needed", 2**61 - 1, 4, 4, [7, -8, 9], dtype="int16"),
+        drawn(rng, "every point of the smallest field", 3, 2, 2, [-1, 0, 1], dtype="int8"),
+        drawn(rng, "a modulus just below 2**63", 2**63 - 25, 9, 12, [2**31, -(2**31)]),
+        drawn(rng, "a scalar", P50, 2, 3, [-7], extents=[]),
+        drawn(rng, "an empty secret", P50, 2, 3, [], extents=[2, 0]),
+        drawn(rng, "two axes", P50, 2, 3, [1, -2, 3, -4, 5, -6], extents=[2, 3]),
+        drawn(rng, "packed", P50, 5, 8, [1, -2, 3, -4, 5, -6], packed=3, extents=[2, 3]),
+        drawn(rng, "packed, the last column filled up", 65537, 4, 6, [1, 2, 3, 4, 5], packed=3),
+        drawn(rng, "one draw for two secrets", 13, 3, 4, [1, -2, 3], packed=2),
+        drawn(rng, "packed, every point of a field", 13, 5, 9, [6, -6, 5, -5], packed=4),
+        drawn(rng, "all roots of unity of a field", 13, 3, 4, [-6, 0, 6], layout="roots"),
+        drawn(rng, "a power of two of roots", P50, 5, 8, [2**32, -(2**32)], layout="roots"),
+        drawn(rng, "roots, some without a holder", P50, 3, 5, [1, -2, 3], layout="roots"),
+        drawn(rng, "roots in a wide field", GOLDILOCKS, 9, 17, [2**62, -(2**62)], layout="roots"),
+        drawn(rng, "roots, one holder", P50, 1, 1, [1, -1], dtype="int32", layout="roots"),
+        drawn(rng, "two square roots of one", 2**61 - 1, 2, 2, [8, -9], layout="roots"),
+        drawn(rng, "packed at roots", P50, 6, 7, [1, -2, 3, -4, 5, -6], packed=3, layout="roots"),
+        drawn(
+            rng, "packed at roots, the last column filled up",
+            65537, 5, 16, [1, 2, 3, 4, 5, 6, 7], packed=4, layout="roots",
+        ),
+        drawn(rng, "packed at roots of a small field", 13, 3, 3, [1, 2], packed=2, layout="roots"),
+        drawn(rng, "summands", P50, 4, 4, [-(2**32), 0, 2**32], layout="additive"),
+        drawn(rng, "one summand", 13, 1, 1, [6, -6], dtype="int8", layout="additive"),
+        drawn(rng, "summands in a wide field", GOLDILOCKS, 3, 3, wide, layout="additive"),
+    ]  # fmt: skip
     return {
-        "origin": "Shamir 1979, polynomials evaluated on Python integers",
+        "origin": "Shamir 1979, Franklin and Yung 1992, by Lagrange's formula on Python integers",
         "good": good,
         "bad_shares": bad_shares(),
-        "bad_bytes": bad_shares_bytes(good[0]),
+        "bad_bytes": bad_shares_bytes(good),
     }
 
 
@@ -147,10 +241,13 @@ def drawn(
     threshold: int,
     shares: int,
     secret: list[int],
-    dtype: str,
+    *,
+    packed: int = 1,
+    **how: Any,
 ) -> dict[str, Any]:
-    coefficients = [[rng.randrange(p) for _ in secret] for _ in range(threshold - 1)]
-    return sharing(name, p, threshold, shares, secret, coefficients, dtype)
+    columns = -(-len(secret) // packed)
+    draws = [[rng.randrange(p) for _ in range(columns)] for _ in range(threshold - packed)]
+    return sharing(name, p, threshold, shares, secret, packed=packed, draws=draws, **how)
 
 
 def sharing(
@@ -159,33 +256,83 @@ def sharing(
     threshold: int,
     shares: int,
     secret: list[int],
-    coefficients: list[list[int]],
-    dtype: str,
+    *,
+    draws: list[list[int]],
+    layout: str = "integers",
+    packed: int = 1,
+    extents: list[int] | None = None,
+    dtype: str = "int64",
 ) -> dict[str, Any]:
-    """One dealing; row j of the coefficients belongs to the power j + 1."""
-    columns = [[s, *column] for s, *column in zip(secret, *coefficients, strict=True)]
-    values = [[evaluate(column, x, p) for column in columns] for x in range(1, shares + 1)]
-    bound = max(map(abs, secret))
-    dealing = sum(map(ord, name)) << 100 | 1
+    """One dealing; what was drawn stands in rows, one column a polynomial."""
+    extents = [len(secret)] if extents is None else extents
+    columns = -(-len(secret) // packed)
+    padded = [*secret, *[0] * (packed * columns - len(secret))]
+    deal = {"integers": at_integers, "roots": at_roots, "additive": as_summands}[layout]
+    values = [
+        deal(p, shares, padded[column::columns], [row[column] for row in draws])
+        for column in range(columns)
+    ]
     case: dict[str, Any] = {
         "name": name,
         "modulus": p,
         "threshold": threshold,
         "shares": shares,
+        "layout": layout,
+        "packed": packed,
         "dtype": dtype,
-        "bound": bound,
-        "dealing": dealing,
+        "bound": max(map(abs, secret), default=0),
+        "dealing": sum(map(ord, name)) << 100 | 1,
+        "extents": extents,
         "secret": secret,
-        "coefficients": coefficients,
-        "points": list(range(1, shares + 1)),
-        "values": values,
+        "draws": draws,
+        "points": share_roots(p, shares) if layout == "roots" else list(range(1, shares + 1)),
+        "row_extents": extents if packed == 1 else [columns],
+        "values": [[column[holder] for column in values] for holder in range(shares)],
     }
     case["bytes"] = shares_bytes(**case).hex()
     return case
 
 
-def evaluate(coefficients: list[int], x: int, p: int) -> int:
-    return sum(c * pow(x, power, p) for power, c in enumerate(coefficients)) % p
+def at_integers(p: int, shares: int, secrets: list[int], draws: list[int]) -> list[int]:
+    """Secrets at 0, -1, -2, ...; the first shares are drawn, the polynomial goes through both."""
+    known = [-place for place in range(len(secrets))] + [x + 1 for x in range(len(draws))]
+    return [interpolate(known, secrets + draws, x, p) for x in range(1, shares + 1)]
+
+
+def at_roots(p: int, shares: int, secrets: list[int], draws: list[int]) -> list[int]:
+    """The upper coefficients are drawn; the secrets determine the rest of the polynomial."""
+    upper = [0] * len(secrets) + draws
+    at = secret_roots(p, shares, len(secrets))
+    rest = [s - evaluate(upper, x, p) for s, x in zip(secrets, at, strict=True)]
+    return [
+        (interpolate(at, rest, x, p) + evaluate(upper, x, p)) % p for x in share_roots(p, shares)
+    ]
+
+
+def as_summands(p: int, _shares: int, secrets: list[int], draws: list[int]) -> list[int]:
+    """All summands but the last one are drawn."""
+    return [*draws, (secrets[0] - sum(draws)) % p]
+
+
+def share_roots(p: int, shares: int) -> list[int]:
+    root = root_of_unity(p, enough_roots(shares))
+    return [pow(root, i, p) for i in range(shares)]
+
+
+def secret_roots(p: int, shares: int, packed: int) -> list[int]:
+    """0, and a coset of the roots: no root is in it."""
+    order = enough_roots(shares)
+    root = root_of_unity(p, order)
+    offset = next(c for c in range(2, p) if pow(c, order, p) != 1) if packed > 1 else 0
+    return [0, *(offset * pow(root, i, p) % p for i in range(packed - 1))]
+
+
+def enough_roots(shares: int) -> int:
+    """The smallest power of two that is no less."""
+    order = 1
+    while order < shares:
+        order *= 2
+    return order
 
 
 def shares_bytes(
@@ -193,23 +340,36 @@ def shares_bytes(
     modulus: int,
     threshold: int,
     shares: int,
+    layout: str,
+    packed: int,
     dtype: str,
     bound: int,
     dealing: int,
+    extents: list[int],
     points: list[int],
+    row_extents: list[int],
     values: list[list[int]],
     **_: Any,
 ) -> bytes:
-    body = u64(modulus) + u64(threshold) + u64(shares) + u8(DTYPES.index(dtype))
-    body += integer(bound) + blob(dealing.to_bytes(16, "little"))
+    body = u64(modulus) + u64(threshold) + u64(shares) + u8(LAYOUTS.index(layout)) + u64(packed)
+    body += u8(DTYPES.index(dtype)) + integer(bound) + blob(dealing.to_bytes(16, "little"))
+    body += shape(extents)
     body += array("uint64", [len(points)], points)
-    body += array("uint64", [len(values), len(values[0])], list(itertools.chain(*values)))
+    body += array("uint64", [len(values), *row_extents], list(itertools.chain(*values)))
     return message(SHARES_KIND, body)
 
 
 def bad_shares() -> list[dict[str, Any]]:
-    """Changes to two shares of a dealing of five over GF(13), with the error each must raise."""
-    base = {"modulus": 13, "threshold": 2, "shares": 5, "points": [1, 2], "values": [[3], [4]]}
+    """Changes to two shares of a dealing of five over GF(13), with the error each must raise.
+
+    The roots of unity of order 4 are 1, 8, 12, 5.
+    """
+    base = {
+        "modulus": 13, "threshold": 2, "shares": 5, "layout": "integers", "packed": 1,
+        "points": [1, 2], "extents": [1], "values": [[3], [4]],
+    }  # fmt: skip
+    roots = {"layout": "roots", "shares": 3, "points": [1, 8]}
+    packed = {"threshold": 3, "packed": 2, "extents": [2]}
     changes: list[tuple[str, str, dict[str, Any]]] = [
         ("point zero", "InvalidShare", {"points": [0, 2]}),
         ("point equal to the modulus", "InvalidShare", {"points": [13, 2]}),
@@ -233,33 +393,120 @@ def bad_shares() -> list[dict[str, Any]]:
             {"points": [1, 2, 3, 4, 5], "values": [[3], [4], [6], [7], [8]]},
         ),
         ("a result beyond the bound", "DecodingError", {"values": [[3], [0]]}),
+        (
+            "one altered share of two secrets",
+            "DecodingError",
+            packed | {"points": [1, 2, 3, 4], "values": [[3], [4], [6], [7]]},
+        ),
+        (
+            "the second secret beyond the bound",
+            "DecodingError",
+            packed | {"points": [1, 2, 3], "values": [[2], [1], [0]]},
+        ),
+        ("a point that is no root of unity", "InvalidShare", roots | {"points": [1, 2]}),
+        ("a point that is no root of this order", "InvalidShare", roots | {"points": [1, 3]}),
+        ("a root beyond the shares dealt", "InvalidShare", roots | {"points": [1, 5]}),
+        ("a root plus the modulus", "InvalidShare", roots | {"points": [1, 21]}),
+        ("roots equal modulo the modulus", "DuplicateShare", roots | {"points": [8, 21]}),
+        (
+            "one altered share at a root of unity",
+            "DecodingError",
+            roots | {"points": [1, 8, 12], "values": [[3], [4], [5]]},
+        ),
+        (
+            "one summand too few",
+            "InsufficientShares",
+            {"layout": "additive", "shares": 3, "threshold": 3},
+        ),
+        (
+            "summands whose sum is beyond the bound",
+            "DecodingError",
+            {"layout": "additive", "shares": 2},
+        ),
     ]
     return [{"name": name, "error": error, **base, "bound": 3, **c} for name, error, c in changes]
 
 
-def bad_shares_bytes(good: dict[str, Any]) -> list[dict[str, str]]:
+def bad_shares_bytes(good: list[dict[str, Any]]) -> list[dict[str, str]]:
     """Encodings that a reader of shares must refuse."""
-    changes: list[tuple[str, str, dict[str, Any]]] = [
-        ("composite modulus", "DeserializationError", {"modulus": 2**31 - 3}),
-        ("threshold zero", "DeserializationError", {"threshold": 0}),
-        ("threshold above the shares", "DeserializationError", {"threshold": 5}),
-        ("negative bound", "DeserializationError", {"bound": -1}),
-        ("bound beyond the field", "DeserializationError", {"bound": 2**30}),
-        ("one point too few", "DeserializationError", {"points": [1, 2, 3]}),
-        ("point zero", "InvalidShare", {"points": [0, 2, 3, 4]}),
-        ("value equal to the modulus", "InvalidShare", {"values": [[2**31 - 1], [1], [2], [3]]}),
-        ("the same point twice", "DuplicateShare", {"points": [1, 2, 2, 4]}),
-    ]
-    data = bytes.fromhex(good["bytes"])
+    named = {case["name"]: case for case in good}
+    plain, roots, packed = good[0], named["a power of two of roots"], named["packed"]
+    full = named["packed, every point of a field"]
+    changes: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
+        ("composite modulus", "DeserializationError", plain, {"modulus": 2**31 - 3}),
+        ("threshold zero", "DeserializationError", plain, {"threshold": 0}),
+        ("threshold above the shares", "DeserializationError", plain, {"threshold": 5}),
+        ("negative bound", "DeserializationError", plain, {"bound": -1}),
+        ("bound beyond the field", "DeserializationError", plain, {"bound": 2**30}),
+        ("one point too few", "DeserializationError", plain, {"points": [1, 2, 3]}),
+        ("point zero", "InvalidShare", plain, {"points": [0, 2, 3, 4]}),
+        (
+            "value equal to the modulus",
+            "InvalidShare",
+            plain,
+            {"values": [[2**31 - 1], [1], [2], [3]]},
+        ),
+        ("the same point twice", "DuplicateShare", plain, {"points": [1, 2, 2, 4]}),
+        ("no secret a polynomial", "DeserializationError", plain, {"packed": 0}),
+        ("packed above the threshold", "DeserializationError", plain, {"packed": 3}),
+        ("as many secrets as the threshold", "DeserializationError", plain, {"packed": 2}),
+        ("packed of 2**64 - 1", "DeserializationError", plain, {"packed": 2**64 - 1}),
+        ("no room for the secrets", "DeserializationError", full, {"shares": 10}),
+        ("roots beyond the field", "DeserializationError", plain, {"layout": "roots"}),
+        ("roots of 2**50 shares", "DeserializationError", roots, {"shares": 2**50}),
+        ("no room beside the roots", "DeserializationError", roots, {"modulus": 17, "shares": 16,
+            "packed": 2, "bound": 8, "row_extents": [1], "values": [[1]] * 8}),
+        ("integers for roots", "InvalidShare", roots, {"points": list(range(1, 9))}),
+        ("roots for integers", "InvalidShare", roots, {"layout": "integers"}),
+        ("a summand may be missing", "DeserializationError", plain, {"layout": "additive"}),
+        (
+            "packed summands",
+            "DeserializationError",
+            packed,
+            {"layout": "additive", "threshold": 8},
+        ),
+        ("a shape longer than the values", "DeserializationError", plain, {"extents": [2]}),
+        ("a shape with another axis", "DeserializationError", plain, {"extents": [1, 1]}),
+        ("no shape", "DeserializationError", plain, {"extents": []}),
+        ("a shape of another packing", "DeserializationError", packed, {"extents": [7]}),
+        ("columns of another packing", "DeserializationError", packed, {"packed": 2}),
+    ]  # fmt: skip
+    data = bytes.fromhex(plain["bytes"])
+    layout_at, dtype_at = 14 + 3 * 8, 14 + 3 * 8 + 1 + 8
     raw = [
-        ("unknown dtype", data[: 14 + 24] + u8(len(DTYPES)) + data[14 + 25 :]),
+        ("unknown layout", data[:layout_at] + u8(len(LAYOUTS)) + data[layout_at + 1 :]),
+        ("unknown dtype", data[:dtype_at] + u8(len(DTYPES)) + data[dtype_at + 1 :]),
+        ("the wire format without layouts", bytes_without_layout(**plain)),
         ("another kind", message(MESSAGE_KIND, data[14:])),
         ("one byte too many", message(SHARES_KIND, data[14:] + b"\0")),
     ]
     return [
-        *({"name": n, "error": e, "bytes": shares_bytes(**good | c).hex()} for n, e, c in changes),
+        *(
+            {"name": name, "error": error, "bytes": shares_bytes(**case | change).hex()}
+            for name, error, case, change in changes
+        ),
         *({"name": n, "error": "DeserializationError", "bytes": b.hex()} for n, b in raw),
     ]
+
+
+def bytes_without_layout(
+    *,
+    modulus: int,
+    threshold: int,
+    shares: int,
+    dtype: str,
+    bound: int,
+    dealing: int,
+    points: list[int],
+    values: list[list[int]],
+    **_: Any,
+) -> bytes:
+    """What shares were before they had a layout: no longer read."""
+    body = u64(modulus) + u64(threshold) + u64(shares) + u8(DTYPES.index(dtype))
+    body += integer(bound) + blob(dealing.to_bytes(16, "little"))
+    body += array("uint64", [len(points)], points)
+    body += array("uint64", [len(values), len(values[0])], list(itertools.chain(*values)))
+    return message(SHARES_KIND, body)
 
 
 # Paillier

@@ -1,33 +1,50 @@
-"""Dealing shares, and what holders do with them: select, add, scale, store, put together."""
+"""Dealing: secrets become shares, and shares become other shares of the same secrets."""
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import math
+import struct
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral
-from typing import Any, NoReturn, Self
+from functools import cached_property, reduce
+from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from veilsum.encoding import as_integers, require_within
-from veilsum.errors import (
-    BudgetExceeded,
-    DeserializationError,
-    DuplicateShare,
-    InconsistentShares,
-    InsufficientShares,
-    InvalidShare,
-)
+from veilsum import _core
+from veilsum.encoding import as_integer, as_integers, require_within
+from veilsum.errors import DuplicateShare, InconsistentShares, InsufficientShares
 from veilsum.field import P50, PrimeField
-from veilsum.randomness import random_bits, wipe
-from veilsum.threads import thread_count
-from veilsum.wire import Kind, Reader, Writer
+from veilsum.randomness import ResidueStream, random_bits, wipe
+from veilsum.shamir.geometry import (
+    Layout,
+    lagrange_weights,
+    require_geometry,
+    secret_points,
+    share_points,
+    transform_length,
+)
+from veilsum.shamir.shares import Shares, integer_dtype, require_bound, row_shape, sealed
+from veilsum.threads import in_ranges, thread_count
+from veilsum.wire import length_prefixed
 
-__all__ = ["Shares", "split"]
+__all__ = [
+    "deal_zeros",
+    "join_reshared",
+    "refresh",
+    "reshare",
+    "split",
+    "split_additive",
+]
 
 _DEALING_BITS = 128
+_PART_TAG = struct.Struct("<4I")
 _DEFAULT_BOUND = 1 << 32
-_BLOCK = 1 << 18  # coefficients held at a time: they stay in the cache and are wiped there
-_DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+_SCRATCH = 1 << 16  # words of secrets and randomness at a time: they stay in the cache
+_GRAIN = 64  # columns; rows begin at cache lines
+
+Words = NDArray[np.uint64]
+_Fill = Callable[[Words, int, int], None]
 
 
 def split(
@@ -35,10 +52,12 @@ def split(
     *,
     shares: int,
     threshold: int,
+    packed: int = 1,
+    points: Literal["integers", "roots"] = "integers",
     field: PrimeField = P50,
     bound: int | None = None,
     threads: int | None = None,
-) -> "Shares":
+) -> Shares:
     """Share an array of integers.
 
     Parameters
@@ -46,9 +65,16 @@ def split(
     values : array_like
         Secrets of a boolean or integer dtype, of any shape, each of magnitude at most `bound`.
     shares : int
-        How many shares to deal, below the field's modulus; their points are 1 to `shares`.
+        How many shares to deal, below the field's modulus.
     threshold : int
         How many rebuild the secrets, from 1 to `shares`. With 1 every share is the secret.
+    packed : int
+        How many secrets share a polynomial, 1 or below `threshold`: the shares shrink by that
+        factor, and so does privacy, from ``threshold - 1`` holders who together learn nothing to
+        ``threshold - packed``.
+    points : {"integers", "roots"}
+        Where the holders' points lie: 1 to `shares`, or at roots of unity, where a transform deals
+        and rebuilds in time ``n log n``: the faster choice for many holders.
     field : PrimeField
         Where the polynomials live.
     bound : int, optional
@@ -60,8 +86,8 @@ def split(
     Returns
     -------
     Shares
-        One row a holder. Fewer than `threshold` rows are uniform and independent of the secrets;
-        shapes, dtype and `bound` are public.
+        One row a holder. Any ``threshold - packed`` rows are uniform and independent of the
+        secrets; shapes, dtype and `bound` are public.
 
     Raises
     ------
@@ -70,12 +96,15 @@ def split(
     TypeError
         If `values` are not integers, or another argument is not of its type.
     ValueError
-        If `shares`, `threshold`, `bound` or `threads` is out of range.
+        If `shares`, `threshold`, `packed`, `points`, `bound` or `threads` is out of range.
 
     Notes
     -----
-    Shamir 1979. All coefficients are uniform, the leading one included: forcing it to be non-zero
-    would leak. They are wiped after use.
+    Shamir 1979; several secrets a polynomial: Franklin and Yung, "Communication complexity of
+    secure computation", STOC 1992. The polynomial is uniform among those that have the secrets at
+    their points. At integer points the first ``threshold - packed`` shares are drawn and the others
+    follow from them and the secrets; at roots of unity the upper coefficients are drawn. Nothing
+    is forced to be non-zero, which would leak. What was drawn is wiped, but for the shares.
 
     Examples
     --------
@@ -85,486 +114,538 @@ def split(
     (5, 10)
     >>> shamir.reconstruct(s[[0, 2, 4]])
     array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    >>> shamir.split(np.arange(10), shares=8, threshold=6, packed=4, points="roots").values.shape
+    (8, 3)
     """
-    thread_count(threads)
+    if points not in ("integers", "roots"):
+        raise ValueError(f"points: got {points!r}, expected 'integers' or 'roots'")
+    return _split(
+        values, points, shares=shares, threshold=threshold, packed=packed, field=field, bound=bound,
+        threads=threads,
+    )  # fmt: skip
+
+
+def split_additive(
+    values: ArrayLike,
+    *,
+    shares: int,
+    field: PrimeField = P50,
+    bound: int | None = None,
+    threads: int | None = None,
+) -> Shares:
+    """Share an array of integers as summands: all shares together rebuild, any fewer tell nothing.
+
+    Parameters
+    ----------
+    values, field, bound, threads
+        As for `split`.
+    shares : int
+        How many shares to deal, at least 1.
+
+    Returns
+    -------
+    Shares
+        Of layout ``"additive"``: the rows add up to the secrets.
+
+    Raises
+    ------
+    BudgetExceeded, TypeError, ValueError
+        As for `split`.
+
+    Examples
+    --------
+    >>> from veilsum import shamir
+    >>> s = shamir.split_additive([5, -6], shares=3)
+    >>> s.field.centre(s.field.matmul([[1, 1, 1]], s.values))
+    array([[ 5, -6]])
+    >>> shamir.reconstruct(s)
+    array([ 5, -6])
+    """
+    return _split(
+        values, "additive", shares=shares, threshold=shares, packed=1, field=field, bound=bound,
+        threads=threads,
+    )  # fmt: skip
+
+
+def deal_zeros(like: Shares, *, threads: int | None = None) -> Shares:
+    """Deal shares of zeros that fit other shares, for `refresh`.
+
+    Parameters
+    ----------
+    like : Shares
+        Whose geometry, shape and dtype the zeros get; the values do not matter.
+    threads : int, optional
+        From 1 to 1024; None means all cores.
+
+    Returns
+    -------
+    Shares
+        One row for each of ``like.shares`` holders, of bound 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its type or out of its range.
+
+    Examples
+    --------
+    >>> from veilsum import shamir
+    >>> s = shamir.split([7, 8], shares=4, threshold=2)
+    >>> shamir.reconstruct(shamir.deal_zeros(s))
+    array([0, 0])
+    """
+    _require_shares("like", like)
+    dealer = _Dealer.like(like)
+    rows = dealer.deal(_columns(like.shape, like.packed), _fill_zeros, thread_count(threads))
+    return _dealt(
+        dealer,
+        rows,
+        shape=like.shape,
+        dtype=like.dtype,
+        bound=0,
+        dealing=random_bits(_DEALING_BITS),
+    )
+
+
+def refresh(shares: Shares, zeros: Sequence[Shares]) -> Shares:
+    """Renew shares without opening them, so that old and new ones do not combine.
+
+    Every holder deals zeros (`deal_zeros`), gives each holder its row of them, adds the rows that
+    it got to its own, and erases the old row and the zeros. What an attacker learnt of old rows
+    then tells nothing together with new ones, as long as it saw at most ``shares.privacy`` rows of
+    each generation and the zeros of one dealer were dealt honestly and out of its sight.
+
+    Parameters
+    ----------
+    shares : Shares
+        The rows of one or more holders.
+    zeros : sequence of Shares
+        The rows of the same holders of each dealing of zeros, at least one.
+
+    Returns
+    -------
+    Shares
+        The new rows, of the same secrets.
+
+    Raises
+    ------
+    InconsistentShares
+        If the rows differ in geometry or holders, or a dealing is not of zeros by its bound.
+    InsufficientShares
+        If there are no zeros.
+    TypeError
+        If one of the arguments is no `Shares`.
+
+    Notes
+    -----
+    Herzberg, Jarecki, Krawczyk and Yung, "Proactive secret sharing", CRYPTO 1995, section 3.2.
+    Only for holders who follow the protocol: the bound of 0 is what a dealer of zeros says. One who
+    deals something else, even on polynomials of the right degree, changes the secret unnoticed. A
+    signature tells who dealt, and a check of the degree that there are polynomials: neither shows
+    that they hold zeros.
+
+    Examples
+    --------
+    >>> from veilsum import shamir
+    >>> s = shamir.split([7, 8], shares=4, threshold=2)
+    >>> z = [shamir.deal_zeros(s) for _ in range(len(s))]
+    >>> renewed = shamir.refresh(s, z)
+    >>> shamir.reconstruct(renewed[1:3])
+    array([7, 8])
+    """
+    _require_shares("shares", shares)
+    if not zeros:
+        raise InsufficientShares("zeros: got none, expected at least one dealing of zeros")
+    renewed = shares
+    for zero in zeros:
+        _require_shares("zeros", zero)
+        if zero.bound:
+            raise InconsistentShares(f"zeros: got a dealing of bound {zero.bound}, expected 0")
+        renewed = renewed + zero
+    return replace(renewed, dtype=shares.dtype)
+
+
+def reshare(
+    row: Shares,
+    *,
+    among: Sequence[int],
+    shares: int,
+    threshold: int,
+    points: Literal["integers", "roots"] = "integers",
+    threads: int | None = None,
+) -> Shares:
+    """Deal one holder's row on to other holders, without opening the secret.
+
+    The old holders agree on ``row.threshold`` of them who take part, and each of those deals its
+    row on; every new holder puts what it got from all of them together with `join_reshared`.
+
+    Parameters
+    ----------
+    row : Shares
+        The row of one holder.
+    among : sequence of int
+        The numbers of the old holders who take part, ``row.threshold`` of them, in any order; the
+        same for all.
+    shares, threshold : int
+        How many new shares there are, and how many of them rebuild.
+    points : {"integers", "roots"}
+        Where the new holders' points lie.
+    threads : int, optional
+        From 1 to 1024; None means all cores.
+
+    Returns
+    -------
+    Shares
+        One row for each new holder, of this holder's part of the secret: of no use alone. As many
+        secrets share a polynomial as before. Its tag says whose part of how many it is.
+
+    Raises
+    ------
+    InsufficientShares
+        If too few or too many old holders take part.
+    InconsistentShares
+        If the holder is not among them, or one of them is named twice.
+    TypeError, ValueError
+        If an argument is not of its type or out of its range.
+
+    Notes
+    -----
+    Desmedt and Jajodia, "Redistributing secret shares to new access structures and its
+    applications", 1997: the secret is a public linear combination of the old shares, so shares of
+    the products of each old share and its weight add up to shares of the secret.
+
+    Only for holders who follow the protocol: an old holder who deals on another row than it has
+    shifts the secret by what it likes, and nothing shows it, because as many rows as the threshold
+    have no redundancy. Against liars the old rows have to be authenticated, and the dealings
+    checked against them. Old holders have to erase their rows afterwards.
+
+    Examples
+    --------
+    >>> from veilsum import shamir
+    >>> s = shamir.split([7, -8], shares=3, threshold=2)
+    >>> parts = [shamir.reshare(s[i], among=(1, 3), shares=5, threshold=4) for i in (0, 2)]
+    >>> rows = [shamir.join_reshared([part[j] for part in parts]) for j in range(5)]
+    >>> shamir.reconstruct(shamir.Shares.join(rows[1:]))
+    array([ 7, -8])
+    """
+    _require_shares("row", row)
+    if points not in ("integers", "roots"):
+        raise ValueError(f"points: got {points!r}, expected 'integers' or 'roots'")
+    among = [as_integer("among", number) for number in among]
+    weights = _own_weights(row, among)
+    dealer = _Dealer(
+        row.field,
+        points,
+        as_integer("shares", shares),
+        as_integer("threshold", threshold),
+        row.packed,
+    )
+    values = row.values.reshape(1, -1)
+
+    def fill(known: Words, start: int, stop: int) -> None:
+        known[:] = row.field.mul(weights, values[:, start:stop])
+
+    rows = dealer.deal(values.shape[1], fill, thread_count(threads))
+    tag = _reshared_tag(row, sorted(among), dealer)
+    return _dealt(dealer, rows, shape=row.shape, dtype=row.dtype, bound=row.bound, dealing=tag)
+
+
+def join_reshared(parts: Iterable[Shares]) -> Shares:
+    """Put together what new holders got from all old ones who took part in `reshare`.
+
+    Parameters
+    ----------
+    parts : iterable of Shares
+        One from each old holder taking part, in any order, with the rows of the same new holders.
+
+    Returns
+    -------
+    Shares
+        The new holders' rows of the secret. They combine with those of other new holders who put
+        the same parts together, and with no others.
+
+    Raises
+    ------
+    DuplicateShare
+        If two parts come from one old holder.
+    InconsistentShares
+        If the parts come from different dealings, choices of old holders or geometries, hold the
+        rows of different new holders, or were not made by `reshare`.
+    InsufficientShares
+        If the part of an old holder is missing.
+    TypeError
+        If one of them is no `Shares`.
+
+    Examples
+    --------
+    See `reshare`.
+    """
+    parts = tuple(parts)
+    if not parts:
+        raise InsufficientShares("parts: got none, expected one from each old holder taking part")
+    for part in parts:
+        _require_shares("parts", part)
+    first = parts[0]
+    for part in parts[1:]:
+        first.require_same_rows(part)
+    _require_complete([_PartTag.read(part.dealing) for part in parts])
+    total = reduce(first.field.add, [part.values for part in parts])
+    tags = sorted(part.dealing.to_bytes(_DEALING_BITS // 8, "little") for part in parts)
+    joined = _short_digest(b"veilsum reshared", *tags)
+    return replace(first, values=sealed(np.array(total)), dealing=int.from_bytes(joined, "little"))
+
+
+def _split(
+    values: ArrayLike,
+    layout: Layout,
+    *,
+    shares: int,
+    threshold: int,
+    packed: int,
+    field: PrimeField,
+    bound: int | None,
+    threads: int | None,
+) -> Shares:
+    workers = thread_count(threads)
     secrets = as_integers("values", values)
-    threshold, shares = _integer("threshold", threshold), _integer("shares", shares)
-    _require_sizes(threshold, shares, field)
-    limit = min(_DEFAULT_BOUND, field.limit) if bound is None else _integer("bound", bound)
-    _require_bound(limit, field)
+    dealer = _Dealer(
+        field,
+        layout,
+        as_integer("shares", shares),
+        as_integer("threshold", threshold),
+        as_integer("packed", packed),
+    )
+    limit = min(_DEFAULT_BOUND, field.limit) if bound is None else as_integer("bound", bound)
+    require_bound(limit, field)
     require_within("values", secrets, limit)
-    points = np.arange(1, shares + 1, dtype=np.uint64)
-    rows = np.empty((shares, secrets.size), np.uint64)
-    powers = _powers(field, points, threshold)
-    residues = field.residues(secrets).reshape(-1)
-    width = max(1, _BLOCK // threshold)
-    try:
-        for start in range(0, secrets.size, width):
-            block = slice(start, start + width)
-            rows[:, block] = _deal(field, powers, residues[block], threads)
-    finally:
-        wipe(residues)
-    return Shares(
-        values=_sealed(rows.reshape(shares, *secrets.shape)),
-        points=_sealed(points),
-        threshold=threshold,
-        shares=shares,
-        field=field,
-        dtype=secrets.dtype,
+    columns = _columns(secrets.shape, dealer.packed)
+    flat = np.ascontiguousarray(secrets).reshape(-1)
+
+    def fill(known: Words, start: int, stop: int) -> None:
+        for place, row in enumerate(known):
+            here = flat[
+                place * columns + start : min(place * columns + stop, (place + 1) * columns)
+            ]
+            _write_residues(field, here, row)
+
+    rows = dealer.deal(columns, fill, workers)
+    return _dealt(
+        dealer,
+        rows,
+        shape=secrets.shape,
+        dtype=integer_dtype(secrets.dtype),
         bound=limit,
         dealing=random_bits(_DEALING_BITS),
     )
 
 
-@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class Shares:
-    """Shares of one array, one row for each holder present. They are secret.
+@dataclass(frozen=True)
+class _Dealer:
+    """Turns residues into rows of values, a block of columns at a time."""
 
-    Made by `split`. ``s[i]``, ``s[1:]`` and ``s[[0, 2]]`` select holders by position and keep the
-    axis of holders; ``len(s)`` counts them. ``s + t``, ``s - t``, ``-s``, ``s * 3`` and
-    ``sum([s, t])`` work row by row, so that every holder computes on its own rows; the results
-    rebuild to int64. The static `bound` follows every operation and is checked before it.
-
-    Parameters
-    ----------
-    values : NDArray[uint64]
-        Shape ``(holders, *shape)``, residues of `field`. Read-only.
-    points : NDArray[uint64]
-        Shape ``(holders,)``, distinct, from 1 to `shares`. Read-only.
-    threshold : int
-        How many shares rebuild the secret.
-    shares : int
-        How many were dealt.
-    field : PrimeField
-        Where the polynomials live.
-    dtype : dtype
-        That of the secret.
-    bound : int
-        Public bound on the magnitude of the secret.
-    dealing : int
-        Tag of 128 random bits that all shares of one dealing carry. Tags are added and multiplied
-        along with the shares, modulo 2**128, so that holders who combined the same dealings in the
-        same way have the same tag. It tells mistakes, not attacks.
-
-    Raises
-    ------
-    InvalidShare
-        If a point is 0 modulo the modulus or beyond `shares`, or a value is not a residue.
-    DuplicateShare
-        If two points are equal modulo the modulus.
-    BudgetExceeded
-        If `bound` is beyond ``field.limit``.
-    TypeError, ValueError
-        If another parameter is out of its range.
-
-    Examples
-    --------
-    >>> from veilsum import shamir
-    >>> s = shamir.split([1, 2], shares=3, threshold=2)
-    >>> t = shamir.split([10, 20], shares=3, threshold=2)
-    >>> shamir.reconstruct((s + 3 * t)[[0, 2]])
-    array([31, 62])
-    """
-
-    values: NDArray[np.uint64]
-    points: NDArray[np.uint64]
-    threshold: int
-    shares: int
     field: PrimeField
-    dtype: np.dtype[Any]
-    bound: int
-    dealing: int
-
-    __array_ufunc__ = None
+    layout: Layout
+    shares: int
+    threshold: int
+    packed: int
 
     def __post_init__(self) -> None:
-        for name in ("threshold", "shares", "bound", "dealing"):
-            object.__setattr__(self, name, _integer(name, getattr(self, name)))
-        _require_sizes(self.threshold, self.shares, self.field)
-        _require_bound(self.bound, self.field)
-        if not 0 <= self.dealing < 1 << _DEALING_BITS:
-            raise ValueError(f"dealing: expected an integer from 0 to 2**{_DEALING_BITS} - 1")
-        object.__setattr__(self, "dtype", _integer_dtype(self.dtype))
-        object.__setattr__(self, "values", _own(_words("values", self.values)))
-        object.__setattr__(self, "points", _own(_words("points", self.points)))
-        if self.points.ndim != 1 or self.values.shape[:1] != self.points.shape:
-            raise ValueError(
-                f"values, points: got shapes {self.values.shape} and {self.points.shape}, "
-                "expected (holders, ...) and (holders,)"
-            )
-        _require_points(self.points, self.shares, self.field)
-        outside = self.field.count_outside(self.values)
-        if outside:
-            raise InvalidShare(
-                f"values: {outside} of {self.values.size} are not below the modulus "
-                f"{self.field.modulus}; this holder's share was altered or is of another field"
-            )
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the secret.
-
-        Examples
-        --------
-        >>> split(np.zeros((2, 3), int), shares=4, threshold=2).shape
-        (2, 3)
-        """
-        return self.values.shape[1:]
-
-    def with_values(self, values: ArrayLike) -> Self:
-        """Replace the values, for tests and attacks.
-
-        Parameters
-        ----------
-        values : array_like of uint64
-            Residues of the shape that ``self.values`` has.
-
-        Returns
-        -------
-        Shares
-            Alike but for the values.
-
-        Raises
-        ------
-        InvalidShare
-            If a value is not a residue.
-        TypeError
-            If `values` are not integers.
-        ValueError
-            If `values` have another shape or a negative element.
-
-        Examples
-        --------
-        >>> from veilsum import shamir
-        >>> s = shamir.split([7], shares=3, threshold=2)
-        >>> shamir.reconstruct(s.with_values(s.field.add(s.values, [[0], [0], [1]])))
-        Traceback (most recent call last):
-            ...
-        veilsum.errors.DecodingError: shares: the 3 shares disagree in 1 of 1 elements, ...
-        """
-        replaced = _words("values", values)
-        if replaced.shape != self.values.shape:
-            raise ValueError(
-                f"values: got shape {replaced.shape}, expected {self.values.shape}, "
-                "one row for each holder"
-            )
-        return replace(self, values=replaced)
+        require_geometry(self.field, self.layout, self.shares, self.threshold, self.packed)
 
     @classmethod
-    def join(cls, parts: Sequence["Shares"]) -> "Shares":
-        """Put the rows of several holders together.
+    def like(cls, shares: Shares) -> "_Dealer":
+        return cls(shares.field, shares.layout, shares.shares, shares.threshold, shares.packed)
 
-        Parameters
-        ----------
-        parts : sequence of Shares
-            At least one; each with the rows of other holders.
+    @cached_property
+    def secret_points(self) -> Words:
+        return secret_points(self.field, self.layout, self.shares, self.packed)
 
-        Returns
-        -------
-        Shares
-            All rows, in the order given.
+    @cached_property
+    def weights(self) -> _core.Weights:
+        """What turns the secrets and what was drawn into the other shares or coefficients."""
+        return self.field.core.prepare(np.ascontiguousarray(self._matrix()))
 
-        Raises
-        ------
-        InsufficientShares
-            If there are no parts.
-        InconsistentShares
-            If they differ in threshold, number of shares dealt, field, dealing, shape, dtype or
-            bound.
-        DuplicateShare
-            If two have the same point.
-        TypeError
-            If one of them is no `Shares`.
+    def _matrix(self) -> Words:
+        drawn = self.threshold - self.packed
+        if self.layout == "additive":
+            return np.array([[1] + [self.field.modulus - 1] * drawn], np.uint64)
+        if self.layout == "roots" and self.packed == 1:
+            return np.ones((1, 1), np.uint64)  # a secret at 0 is the constant coefficient
+        if self.layout == "roots":
+            return self._low_coefficients()
+        points = share_points(self.field, self.layout, self.shares)
+        known = np.concatenate([self.secret_points, points[:drawn]])
+        return lagrange_weights(self.field, known, points[drawn:])
 
-        Examples
-        --------
-        >>> s = split([5, 6], shares=4, threshold=2)
-        >>> len(Shares.join([s[3], s[:2]]))
-        3
-        """
-        if not parts:
-            raise InsufficientShares("parts: got none, expected the rows of at least one holder")
-        for part in parts:
-            if not isinstance(part, Shares):
-                raise TypeError(
-                    f"parts: got {type(part).__name__} among them, expected a sequence of Shares"
-                )
-        first = parts[0]
-        for part in parts[1:]:
-            first._require_alike(
-                part, "threshold", "shares", "field", "dealing", "shape", "dtype", "bound"
-            )
-        return replace(
-            first,
-            values=_sealed(np.concatenate([part.values for part in parts])),
-            points=_sealed(np.concatenate([part.points for part in parts])),
-        )
+    def deal(self, columns: int, fill: _Fill, threads: int) -> Words:
+        """Return one row for each holder; `fill` writes the secrets' residues of some columns."""
+        rows = _aligned(self.shares, columns)
+        width = max(_GRAIN, _SCRATCH // self.threshold // _GRAIN * _GRAIN)
+        self.weights  # noqa: B018 (made once, before there are threads)
+        in_ranges(lambda a, b: self._deal_range(rows, fill, a, b, width), columns, width, threads)
+        return rows[:, :columns]
 
-    def to_bytes(self) -> bytes:
-        """Write the shares, which stay secret.
-
-        The body, in the fields of `veilsum.wire` (kind SHARES): modulus u64, threshold u64, shares
-        u64, dtype u8 (0: bool, 1 to 4: int8 to int64, 5 to 8: uint8 to uint64), bound integer,
-        dealing (16 bytes little-endian) blob, points array of uint64, values array of uint64.
-
-        Returns
-        -------
-        bytes
-            Python cannot wipe them.
-
-        Examples
-        --------
-        >>> s = split([5, 6], shares=4, threshold=2)
-        >>> bool((Shares.from_bytes(s.to_bytes()).values == s.values).all())
-        True
-        """
-        writer = Writer(Kind.SHARES)
-        writer.u64(self.field.modulus)
-        writer.u64(self.threshold)
-        writer.u64(self.shares)
-        writer.u8(_DTYPES.index(self.dtype.name))
-        writer.integer(self.bound)
-        writer.blob(self.dealing.to_bytes(_DEALING_BITS // 8, "little"))
-        writer.array(self.points)
-        writer.array(self.values)
-        return writer.finish()
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """Read what `to_bytes` wrote.
-
-        Parameters
-        ----------
-        data : bytes
-            They may be hostile.
-
-        Returns
-        -------
-        Shares
-
-        Raises
-        ------
-        DeserializationError
-            If the bytes are malformed, or a public parameter is out of its range.
-        InvalidShare, DuplicateShare
-            If a point or a value is one that no dealing gives.
-
-        Examples
-        --------
-        >>> Shares.from_bytes(b"VSUM")
-        Traceback (most recent call last):
-            ...
-        veilsum.errors.DeserializationError: header: got 4 bytes, expected at least 14
-        """
-        reader = Reader(data, Kind.SHARES)
-        modulus, threshold, shares = reader.u64(), reader.u64(), reader.u64()
-        dtype = np.dtype(_DTYPES[reader.u8(max_value=len(_DTYPES) - 1)])
-        bound = reader.integer(max_bytes=8)
-        dealing = reader.blob(max_bytes=_DEALING_BITS // 8)
-        if len(dealing) != _DEALING_BITS // 8:
-            raise DeserializationError(f"dealing: got {len(dealing)} bytes, expected 16")
-        points = reader.array(np.uint64, max_axes=1)
-        values = reader.array(np.uint64)
-        reader.finish()
+    def _deal_range(self, rows: Words, fill: _Fill, begin: int, end: int, width: int) -> None:
+        stream = ResidueStream(self.field.modulus)
+        known = np.empty(self.threshold * min(width, end - begin), np.uint64)
         try:
-            return cls(
-                values=_sealed(values),
-                points=_sealed(points),
-                threshold=threshold,
-                shares=shares,
-                field=PrimeField(modulus),
-                dtype=dtype,
-                bound=bound,
-                dealing=int.from_bytes(dealing, "little"),
-            )
-        except (InvalidShare, DuplicateShare):
-            raise
-        except ValueError as error:
-            raise DeserializationError(f"shares: {error}") from None
+            for start in range(begin, end, width):
+                stop = min(start + width, end)
+                block = known[: self.threshold * (stop - start)].reshape(self.threshold, -1)
+                fill(block[: self.packed], start, stop)
+                stream.fill(block[self.packed :])
+                self._deal_block(rows, block, start)
+        finally:
+            wipe(known)
 
-    def __len__(self) -> int:
-        return len(self.points)
+    def _deal_block(self, rows: Words, known: Words, start: int) -> None:
+        core = self.field.core
+        if self.layout == "roots":
+            core.deal_at_roots(self.weights, known, rows, start, transform_length(self.shares))
+        else:
+            core.deal(self.weights, known, rows, start)
 
-    def __getitem__(self, holders: int | slice | Sequence[int] | NDArray[Any]) -> Self:
-        chosen = holders if isinstance(holders, slice) else _positions(holders)
-        points, values = _sealed(self.points[chosen]), _sealed(self.values[chosen])
-        return replace(self, points=points, values=values)
+    def _low_coefficients(self) -> Words:
+        """Weights that give the `packed` lowest coefficients from the secrets and the upper ones.
 
-    def __iter__(self) -> Iterator[Self]:
-        return (self[position] for position in range(len(self)))
+        With V the powers of the secrets' points: ``secrets = V_low low + V_high high``.
+        """
+        field, at = self.field, self.secret_points
+        powers = [np.ones_like(at)]
+        for _ in range(self.threshold - 1):
+            powers.append(field.mul(powers[-1], at))
+        units = np.eye(self.packed, dtype=np.uint64)
+        inverse = np.stack([field.interpolate(at, unit) for unit in units], axis=1)
+        high = np.stack(powers[self.packed :], axis=1) if self.threshold > self.packed else None
+        if high is None:
+            return inverse
+        return np.concatenate([inverse, field.neg(field.matmul(inverse, high))], axis=1)
 
-    def __add__(self, other: object) -> Self:
-        if isinstance(other, Integral) and other == 0:
-            return self  # where the built-in sum starts
-        if not isinstance(other, Shares):
-            return NotImplemented
-        self._require_addable(other)
-        values = self.field.add(self.values, other.values)
-        return self._combined(values, self.bound + other.bound, self.dealing + other.dealing)
 
-    __radd__ = __add__
+def _dealt(
+    dealer: _Dealer,
+    rows: Words,
+    *,
+    shape: tuple[int, ...],
+    dtype: np.dtype[np.generic],
+    bound: int,
+    dealing: int,
+) -> Shares:
+    return Shares._dealt(
+        values=rows.reshape(dealer.shares, *row_shape(shape, dealer.packed)),
+        points=share_points(dealer.field, dealer.layout, dealer.shares),
+        threshold=dealer.threshold,
+        shares=dealer.shares,
+        shape=shape,
+        field=dealer.field,
+        dtype=dtype,
+        bound=bound,
+        dealing=dealing,
+        layout=dealer.layout,
+        packed=dealer.packed,
+    )
 
-    def __sub__(self, other: object) -> Self:
-        if not isinstance(other, Shares):
-            return NotImplemented
-        self._require_addable(other)
-        values = self.field.sub(self.values, other.values)
-        return self._combined(values, self.bound + other.bound, self.dealing - other.dealing)
 
-    def __neg__(self) -> Self:
-        return self._combined(self.field.neg(self.values), self.bound, -self.dealing)
-
-    def __mul__(self, factor: object) -> Self:
-        if not isinstance(factor, Integral):
-            return NotImplemented
-        times = int(factor)
-        bound = self.bound * abs(times)
-        _require_budget(bound, self.field)
-        values = self.field.mul(self.values, np.uint64(times % self.field.modulus))
-        return self._combined(values, bound, self.dealing * times)
-
-    __rmul__ = __mul__
-
-    def __repr__(self) -> str:
-        return (
-            f"Shares(points={self.points.tolist()}, shape={self.shape}, "
-            f"threshold={self.threshold}, shares={self.shares}, field={self.field}, "
-            f"dtype={self.dtype}, bound={self.bound}, values=<redacted>)"
+def _own_weights(row: Shares, among: list[int]) -> Words:
+    """Return the weights of one old holder's share in each secret of a polynomial, (packed, 1)."""
+    if len(row) != 1:
+        raise InconsistentShares(f"row: got the rows of {len(row)} holders, expected one")
+    if len(among) != row.threshold:
+        raise InsufficientShares(
+            f"among: got {len(among)} holders, expected the threshold {row.threshold}"
         )
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("Shares are secret and do not pickle; export them by to_bytes()")
-
-    def _require_addable(self, other: "Shares") -> None:
-        self._require_alike(other, "threshold", "shares", "field", "shape")
-        if not np.array_equal(self.points, other.points):
-            raise InconsistentShares(
-                f"points: got {self.points.tolist()} and {other.points.tolist()}, "
-                "expected the same holders in the same order"
-            )
-        _require_budget(self.bound + other.bound, self.field)
-
-    def _require_alike(self, other: "Shares", *names: str) -> None:
-        for name in names:
-            ours, theirs = getattr(self, name), getattr(other, name)
-            if ours != theirs:
-                seen = "two dealings" if name == "dealing" else f"{ours} and {theirs}"
-                raise InconsistentShares(
-                    f"{name}: got {seen}, expected the same; combine shares of one dealing, "
-                    "or sums of the same dealings"
-                )
-
-    def _combined(self, values: NDArray[np.uint64], bound: int, dealing: int) -> Self:
-        # Every centred residue fits int64, so the widened dtype always holds the result.
-        return replace(
-            self,
-            values=_sealed(values),
-            dtype=np.dtype(np.int64),
-            bound=bound,
-            dealing=dealing % (1 << _DEALING_BITS),
+    if len(set(among)) != len(among) or row.holders[0] not in among:
+        raise InconsistentShares(
+            f"among: got {among}, expected different holders, {row.holders[0]} one of them"
         )
+    if min(among) < 1 or max(among) > row.shares:
+        raise InconsistentShares(f"among: got {among}, expected numbers from 1 to {row.shares}")
+    if row.layout == "additive":
+        return np.ones((1, 1), np.uint64)
+    dealt = share_points(row.field, row.layout, row.shares)
+    wanted = secret_points(row.field, row.layout, row.shares, row.packed)
+    weights = lagrange_weights(row.field, dealt[np.array(among) - 1], wanted)
+    place = among.index(row.holders[0])
+    return weights[:, place : place + 1]
 
 
-def _deal(
-    field: PrimeField,
-    powers: NDArray[np.uint64],
-    secrets: NDArray[np.uint64],
-    threads: int | None,
-) -> NDArray[np.uint64]:
-    """Evaluate fresh polynomials with these constant terms at every point."""
-    coefficients = np.empty((powers.shape[1], secrets.size), np.uint64)
-    try:
-        coefficients[0] = secrets
-        field.random((len(coefficients) - 1, secrets.size), out=coefficients[1:])
-        return field.matmul(powers, coefficients, threads=threads)
-    finally:
-        wipe(coefficients)
+class _PartTag(NamedTuple):
+    """The tag of one old holder's part in `reshare`, in place of a dealing's 128 random bits."""
+
+    run: int  # what all old holders taking part agree on: dealing, choice and new geometry
+    salt: int  # drawn, so that no two dealings of one row have the same tag
+    holders: int  # how many take part
+    place: int  # whose part it is, in the order of the old holders' numbers
+
+    @classmethod
+    def read(cls, dealing: int) -> "_PartTag":
+        return cls(*_PART_TAG.unpack(dealing.to_bytes(_PART_TAG.size, "little")))
+
+    def dealing(self) -> int:
+        return int.from_bytes(_PART_TAG.pack(*self), "little")
 
 
-def _powers(field: PrimeField, points: NDArray[np.uint64], count: int) -> NDArray[np.uint64]:
-    """Raise each point to the powers 0 to ``count - 1``, one row for each point."""
-    columns = [np.ones_like(points)]
-    for _ in range(count - 1):
-        columns.append(field.mul(columns[-1], points))
-    return np.stack(columns, axis=1)
+def _reshared_tag(row: Shares, among: list[int], dealer: _Dealer) -> int:
+    """Return the tag of one old holder's part, `among` ascending."""
+    numbers = (row.dealing, row.shares, dealer.shares, dealer.threshold, *among)
+    texts = [str(item).encode() for item in (row.layout, dealer.layout, *numbers)]
+    run = int.from_bytes(_short_digest(b"veilsum reshare", *texts)[:4], "little")
+    place = among.index(row.holders[0])
+    return _PartTag(run, random_bits(32), len(among), place).dealing()
 
 
-def _positions(holders: ArrayLike) -> NDArray[Any]:
-    positions = np.atleast_1d(as_integers("holders", holders))
-    if positions.ndim != 1:
-        raise IndexError(f"holders: got an index of {positions.ndim} axes, expected one")
-    return positions if positions.size else positions.astype(np.intp)
-
-
-def _integer(name: str, number: int) -> int:
-    if isinstance(number, bool) or not isinstance(number, Integral):
-        raise TypeError(f"{name}: got {type(number).__name__}, expected int")
-    return int(number)
-
-
-def _require_sizes(threshold: int, shares: int, field: PrimeField) -> None:
-    if not 1 <= threshold <= shares < field.modulus:
-        raise ValueError(
-            f"threshold, shares: got {threshold} and {shares}, "
-            f"expected 1 <= threshold <= shares < {field.modulus}"
+def _require_complete(tags: list[_PartTag]) -> None:
+    """Refuse parts that are not one from each old holder who takes part in one resharing."""
+    first = tags[0]
+    places = {tag.place for tag in tags}
+    if any(tag.run != first.run or tag.holders != first.holders for tag in tags):
+        raise InconsistentShares(
+            "parts: got those of two resharings, expected the same dealing, `among`, shares, "
+            "threshold and points for all"
+        )
+    if max(places) >= first.holders:
+        raise InconsistentShares("parts: got other shares, expected what reshare returned")
+    if len(places) < len(tags):
+        raise DuplicateShare("parts: got two from one old holder, expected one from each")
+    if len(places) < first.holders:
+        raise InsufficientShares(
+            f"parts: got {len(places)}, expected one from each of the {first.holders} old holders "
+            "taking part"
         )
 
 
-def _require_bound(bound: int, field: PrimeField) -> None:
-    if bound < 0:
-        raise ValueError(f"bound: got {bound}, expected at least 0")
-    _require_budget(bound, field)
+def _short_digest(*fields: bytes) -> bytes:
+    return hashlib.sha256(length_prefixed(*fields)).digest()[: _DEALING_BITS // 8]
 
 
-def _require_budget(bound: int, field: PrimeField) -> None:
-    if bound > field.limit:
-        raise BudgetExceeded(
-            f"bound: got {bound}, expected at most {field.limit} in this field; "
-            "split with a smaller bound or in a larger field"
-        )
+def _write_residues(field: PrimeField, integers: NDArray[np.generic], out: Words) -> None:
+    """Write signed integers of magnitude at most ``field.limit`` as residues; pad with zeros."""
+    signed = out[: integers.size].view(np.int64)
+    signed[:] = integers
+    out[: integers.size] += (signed < 0) * np.uint64(field.modulus)
+    out[integers.size :] = 0
 
 
-def _require_points(points: NDArray[np.uint64], shares: int, field: PrimeField) -> None:
-    reduced = points % np.uint64(field.modulus)
-    if not reduced.all():
-        raise InvalidShare("points: got 0 modulo the field's modulus, where the secret lies")
-    if np.unique(reduced).size != reduced.size:
-        raise DuplicateShare("points: got two that are equal modulo the field's modulus")
-    if (points > np.uint64(shares)).any():
-        raise InvalidShare(f"points: got {points.max()}, expected at most the {shares} dealt")
+def _fill_zeros(known: Words, _start: int, _stop: int) -> None:
+    known[:] = 0
 
 
-def _integer_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    name = np.dtype(dtype).name
-    if name not in _DTYPES:
-        raise TypeError(f"dtype: got {name}, expected one of {', '.join(_DTYPES)}")
-    return np.dtype(name)
+def _columns(shape: tuple[int, ...], packed: int) -> int:
+    return -(-math.prod(shape) // packed)
 
 
-def _words(name: str, values: ArrayLike) -> NDArray[np.uint64]:
-    array = as_integers(name, values)
-    if (array < 0).any():
-        raise ValueError(f"{name}: got a negative number, expected residues")
-    return array.astype(np.uint64, copy=False)
+def _padded(columns: int) -> int:
+    return -(-columns // _GRAIN) * _GRAIN
 
 
-def _own(array: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Copy an array whose memory somebody else could still write."""
-    layers = list(_layers(array))
-    writable = any(layer.flags.writeable for layer in layers)
-    return array if layers[-1].flags.owndata and not writable else _sealed(array.copy())
+def _aligned(rows: int, columns: int) -> Words:
+    """Return new memory whose rows begin at cache lines, columns padded to whole grains."""
+    width = _padded(columns)
+    memory = np.empty(rows * width + 8, np.uint64)
+    offset = -memory.ctypes.data // 8 % 8
+    return memory[offset : offset + rows * width].reshape(rows, width)
 
 
-def _sealed(array: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Make an array that nobody else holds read-only, and those that it is a view of."""
-    for layer in _layers(array):
-        layer.flags.writeable = False
-    return array
-
-
-def _layers(array: NDArray[np.uint64]) -> Iterator[NDArray[Any]]:
-    """Walk from an array down to the one that owns its memory, unless that is no array."""
-    layer: object = array
-    while isinstance(layer, np.ndarray):
-        yield layer
-        layer = layer.base
+def _require_shares(name: str, shares: object) -> None:
+    if not isinstance(shares, Shares):
+        raise TypeError(f"{name}: got {type(shares).__name__}, expected Shares")

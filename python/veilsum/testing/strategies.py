@@ -1,21 +1,35 @@
-"""Hypothesis strategies for fields, secrets, shares, subsets of holders and fixed-point arrays.
+"""Hypothesis strategies for fields, polynomials, secrets, shares, holders, errors and encodings.
 
 Shares are dealt from draws that hypothesis controls, so that a failing example is found again and
 shrinks. They must never be used outside tests: such shares are predictable.
 
 Examples
 --------
->>> from hypothesis import given, settings
+A law of a decoder: as long as at most half of the shares beyond the threshold are altered, exactly
+the holders who altered theirs are named.
+
+>>> from hypothesis import HealthCheck, given, settings
 >>> from veilsum import shamir
->>> @settings(max_examples=10, database=None)
-... @given(dealing=shares())
-... def test_all_holders_rebuild_the_secret(dealing):
-...     assert (shamir.reconstruct(dealing.shares) == dealing.secret).all()
->>> test_all_holders_rebuild_the_secret()
+>>> @settings(
+...     max_examples=10,
+...     database=None,
+...     deadline=None,  # times are those of a busy machine
+...     suppress_health_check=[HealthCheck.too_slow],
+... )
+... @given(st.data())
+... def test_liars_are_named(data):
+...     s = data.draw(shares(layouts=("integers", "roots"), max_packed=2)).shares
+...     radius = (len(s) - s.threshold) // 2
+...     columns = s.rows.shape[1]
+...     errors = data.draw(error_patterns(s.field, len(s), most=radius, columns=columns))
+...     liars = shamir.find_liars(errors.alter(s), max_errors=radius)
+...     assert liars == tuple(s.holders[position] for position in errors.liars)
+>>> test_liars_are_named()
 """
 
 import math
 import random
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,23 +38,37 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from veilsum.encoding import FixedPoint
-from veilsum.field import GOLDILOCKS, P50, PrimeField
+from veilsum.field import GOLDILOCKS, MERSENNE61, P50, P257, PrimeField, WideField
 from veilsum.randomness import _test_source
-from veilsum.shamir import Shares, split
+from veilsum.shamir import Shares, split, split_additive
+from veilsum.shamir.geometry import Layout, require_geometry
 
 __all__ = [
     "Dealing",
+    "ErrorPattern",
     "altered",
     "encodings",
+    "error_patterns",
     "fields",
     "fixed_point_arrays",
     "holders",
+    "polynomials",
     "secrets",
     "shapes",
     "shares",
+    "wide_fields",
 ]
 
-_FIELDS = tuple(PrimeField(p) for p in (13, 65537, 2**61 - 1, 2**63 - 25))
+_FIELDS = (
+    PrimeField(13), PrimeField(65537), MERSENNE61, PrimeField(2**63 - 25), P50, GOLDILOCKS,
+)  # fmt: skip
+_WIDE_FIELDS = (
+    WideField(2**64 + 13),
+    WideField(2**127 - 1),
+    WideField(2**252 + 27742317777372353535851937790883648493),
+    P257,
+    WideField(2**521 - 1),
+)
 
 
 class Dealing(NamedTuple):
@@ -50,13 +78,69 @@ class Dealing(NamedTuple):
     shares: Shares
 
 
-def fields(*, least: int = 3) -> st.SearchStrategy[PrimeField]:
-    """Prime fields: the tiny GF(13), both named fields, and the edges of the supported range.
+class ErrorPattern(NamedTuple):
+    """Which holders lie, and by what.
+
+    Parameters
+    ----------
+    liars : tuple of int
+        Positions of the holders who lie, ascending.
+    offsets : NDArray[uint64]
+        What is added to the rows, shape ``(holders, columns)``: in a liar's row at least one
+        residue that is not 0, in an honest holder's zeros.
+
+    Examples
+    --------
+    >>> ErrorPattern((1,), np.array([[0], [5], [0]], np.uint64)).liars
+    (1,)
+    """
+
+    liars: tuple[int, ...]
+    offsets: NDArray[np.uint64]
+
+    def alter(self, shares: Shares) -> Shares:
+        """Return the shares that these holders hand in.
+
+        Parameters
+        ----------
+        shares : Shares
+            Honest ones, as many and as long as the offsets.
+
+        Returns
+        -------
+        Shares
+            Alike but for the liars' values.
+
+        Raises
+        ------
+        ValueError
+            If the offsets have another shape, or are not of the field.
+
+        Examples
+        --------
+        >>> s = split([7, 8], shares=3, threshold=2)
+        >>> t = ErrorPattern((0,), np.array([[0, 1], [0, 0], [0, 0]], np.uint64)).alter(s)
+        >>> (t.values != s.values).any(axis=1)
+        array([ True, False, False])
+        """
+        if self.offsets.shape != shares.rows.shape:
+            raise ValueError(
+                f"shares: got rows of shape {shares.rows.shape}, expected {self.offsets.shape}"
+            )
+        return shares.with_values(
+            shares.field.add(shares.rows, self.offsets).reshape(shares.values.shape)
+        )
+
+
+def fields(*, least: int = 3, longest_transform: int = 1) -> st.SearchStrategy[PrimeField]:
+    """Prime fields of one word: the tiny GF(13), the named ones, and the edges of the range.
 
     Parameters
     ----------
     least : int
         The smallest modulus wanted, at most 2**63.
+    longest_transform : int
+        How long the field's transforms must get, at most 2**26.
 
     Returns
     -------
@@ -65,16 +149,71 @@ def fields(*, least: int = 3) -> st.SearchStrategy[PrimeField]:
     Raises
     ------
     ValueError
-        If `least` is above 2**63.
+        If there is no such field.
 
     Examples
     --------
-    >>> strategy = fields(least=2**40)
+    >>> from hypothesis import find
+    >>> find(fields(least=2**40, longest_transform=8), lambda field: True)
+    PrimeField(modulus=1125899437080577)
     """
     if least > 1 << 63:
         raise ValueError(f"least: got {least}, expected at most 2**63")
-    chosen = [field for field in (*_FIELDS, P50, GOLDILOCKS) if field.modulus >= least]
-    return st.sampled_from(chosen)
+    if longest_transform > 1 << 26:
+        raise ValueError(f"longest_transform: got {longest_transform}, expected at most 2**26")
+    return st.sampled_from(
+        [
+            field
+            for field in _FIELDS
+            if field.modulus >= least and field.longest_transform >= longest_transform
+        ]
+    )
+
+
+def wide_fields() -> st.SearchStrategy[WideField]:
+    """Prime fields of two to nine words, `P257` and a field of scalars of a curve among them.
+
+    Returns
+    -------
+    SearchStrategy[WideField]
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(wide_fields(), lambda field: field.limbs > 4) == P257
+    True
+    """
+    return st.sampled_from(_WIDE_FIELDS)
+
+
+@st.composite
+def polynomials(
+    draw: st.DrawFn, field: PrimeField | WideField, *, max_degree: int
+) -> NDArray[np.uint64]:
+    """Coefficients of polynomials, the constant first.
+
+    Parameters
+    ----------
+    field : PrimeField or WideField
+        Where the coefficients lie.
+    max_degree : int
+        The largest degree, at least 0. Leading coefficients may be 0.
+
+    Returns
+    -------
+    SearchStrategy[NDArray[uint64]]
+        Shape ``(terms,)``, and ``(terms, limbs)`` in a wide field, of 1 to ``max_degree + 1``
+        terms.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(polynomials(P50, max_degree=3), lambda coefficients: len(coefficients) == 3)
+    array([0, 0, 0], dtype=uint64)
+    """
+    p = field.modulus
+    residues = st.integers(0, p - 1) | st.sampled_from([1, p // 2, p - 1])
+    return field.from_integers(draw(st.lists(residues, min_size=1, max_size=max_degree + 1)))
 
 
 def shapes(*, max_dims: int = 3, max_side: int = 4) -> st.SearchStrategy[tuple[int, ...]]:
@@ -93,7 +232,9 @@ def shapes(*, max_dims: int = 3, max_side: int = 4) -> st.SearchStrategy[tuple[i
 
     Examples
     --------
-    >>> strategy = shapes(max_dims=1)
+    >>> from hypothesis import find
+    >>> find(shapes(max_dims=2), lambda shape: len(shape) == 2 and 0 not in shape)
+    (1, 1)
     """
     return hnp.array_shapes(min_dims=0, max_dims=max_dims, min_side=0, max_side=max_side)
 
@@ -123,7 +264,9 @@ def secrets(
 
     Examples
     --------
-    >>> strategy = secrets(bound=100, dtype="int16")
+    >>> from hypothesis import find
+    >>> find(secrets(bound=100, dtype="int16"), lambda secret: secret.size and secret.min() > 7)
+    array(8, dtype=int16)
     """
     names = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
     chosen = np.dtype(draw(st.sampled_from(names)) if dtype is None else dtype)
@@ -143,6 +286,8 @@ def shares(
     max_shares: int = 7,
     max_threshold: int | None = None,
     bound: int | None = None,
+    layouts: Sequence[Layout] = ("integers",),
+    max_packed: int = 1,
 ) -> Dealing:
     """Secrets with the shares dealt of them.
 
@@ -153,11 +298,15 @@ def shares(
     field : PrimeField, optional
         By default any of `fields` that has room for the shares.
     max_shares : int
-        The most shares, at least 1.
+        The most shares, at least 1; fewer where the field has no room for as many.
     max_threshold : int, optional
         The largest threshold; by default the number of shares.
     bound : int, optional
         Public bound of the secret; by default any that the field allows.
+    layouts : sequence of {"integers", "roots", "additive"}
+        Where holders' points may lie; additive shares need all holders.
+    max_packed : int
+        The most secrets a polynomial.
 
     Returns
     -------
@@ -166,18 +315,38 @@ def shares(
 
     Examples
     --------
-    >>> strategy = shares(field=P50, max_shares=5)
+    >>> from hypothesis import find
+    >>> strategy = shares(max_shares=5, layouts=("integers", "roots"), max_packed=3)
+    >>> found = find(strategy, lambda dealing: dealing.shares.packed > 1)
+    >>> found.shares.threshold, found.shares.layout
+    (3, 'integers')
     """
-    chosen = draw(fields(least=max_shares + 1)) if field is None else field
-    count = draw(st.integers(1, max_shares))
-    threshold = draw(st.integers(1, min(count, max_threshold or count)))
+    candidates = _FIELDS if field is None else (field,)
+    layout = draw(st.sampled_from(layouts))
+    most = max_shares if max_threshold is None else min(max_shares, max_threshold)
+    counts = range(1, (most if layout == "additive" else max_shares) + 1)
+    count = draw(st.sampled_from([n for n in counts if _with_room(candidates, layout, n, n, 1)]))
+    threshold = count if layout == "additive" else draw(st.integers(1, min(count, most)))
+    packings = range(1, max(1, min(threshold - 1, max_packed)) + 1)
+    packed = draw(
+        st.sampled_from(
+            [q for q in packings if _with_room(candidates, layout, count, threshold, q)]
+        )
+    )
+    chosen = draw(st.sampled_from(_with_room(candidates, layout, count, threshold, packed)))
     limit = draw(st.integers(0, chosen.limit)) if bound is None else bound
     hidden = draw(secrets(bound=limit)) if secret is None else secret
     if bound is None and hidden.size:
         limit = max(limit, *(abs(int(value)) for value in hidden.flat))
     seed = draw(st.integers(0, 2**32 - 1))
     with _test_source(random.Random(seed).randbytes):  # noqa: S311 (predictable on purpose)
-        dealt = split(hidden, shares=count, threshold=threshold, field=chosen, bound=limit)
+        if layout == "additive":
+            dealt = split_additive(hidden, shares=count, field=chosen, bound=limit)
+        else:
+            dealt = split(
+                hidden, shares=count, threshold=threshold, packed=packed, points=layout,
+                field=chosen, bound=limit,
+            )  # fmt: skip
     return Dealing(hidden, dealt)
 
 
@@ -198,15 +367,60 @@ def holders(draw: st.DrawFn, count: int, *, least: int = 0, most: int | None = N
 
     Examples
     --------
-    >>> strategy = holders(5, least=3)
+    >>> from hypothesis import find
+    >>> find(holders(5, least=2), lambda chosen: chosen[0] > chosen[1])
+    [1, 0]
     """
     size = draw(st.integers(least, count if most is None else most))
     return draw(st.permutations(range(count)))[:size]
 
 
 @st.composite
-def altered(draw: st.DrawFn, shares: Shares, *, most: int) -> Shares:
-    """Shares of which some holders altered their rows.
+def error_patterns(
+    draw: st.DrawFn, field: PrimeField, count: int, *, most: int, least: int = 0, columns: int = 1
+) -> ErrorPattern:
+    """Errors in the rows that holders hand in.
+
+    Parameters
+    ----------
+    field : PrimeField
+        Where the shares lie.
+    count : int
+        How many holders there are.
+    most, least : int
+        How many of them lie, at most and at least.
+    columns : int
+        How many elements a row has. Nobody can lie about none.
+
+    Returns
+    -------
+    SearchStrategy[ErrorPattern]
+
+    Raises
+    ------
+    ValueError
+        If holders have to lie about no element.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(error_patterns(P50, 3, most=2, columns=2), lambda errors: len(errors.liars) == 2)
+    ErrorPattern(liars=(0, 1), offsets=array([[1, 0],
+           [1, 0],
+           [0, 0]], dtype=uint64))
+    """
+    if least and not columns:
+        raise ValueError("columns: got 0, expected at least one element to lie about")
+    liars = sorted(draw(holders(count, least=least, most=most if columns else 0)))
+    offsets = np.zeros((count, columns), np.uint64)
+    for liar in liars:
+        for column in draw(st.sets(st.integers(0, columns - 1), min_size=1)):
+            offsets[liar, column] = draw(st.integers(1, field.modulus - 1))
+    return ErrorPattern(tuple(liars), offsets)
+
+
+def altered(shares: Shares, *, most: int) -> st.SearchStrategy[Shares]:
+    """Shares of which some holders altered their rows, by `error_patterns`.
 
     Parameters
     ----------
@@ -227,17 +441,17 @@ def altered(draw: st.DrawFn, shares: Shares, *, most: int) -> Shares:
 
     Examples
     --------
-    >>> strategy = altered(split([1, 2], shares=5, threshold=3), most=2)
+    >>> from hypothesis import find
+    >>> s = split([1, 2], shares=3, threshold=2)
+    >>> t = find(altered(s, most=1), lambda altered: True)
+    >>> (t.values != s.values).sum()
+    np.int64(1)
     """
     if not shares.values.size:
         raise ValueError("shares: got an empty secret, expected at least one element")
-    rows = shares.values.reshape(len(shares), -1).copy()
-    for liar in draw(holders(len(shares), least=1, most=most)):
-        columns = draw(st.sets(st.integers(0, rows.shape[1] - 1), min_size=1))
-        for column in columns:
-            offset = draw(st.integers(1, shares.field.modulus - 1))
-            rows[liar, column] = (int(rows[liar, column]) + offset) % shares.field.modulus
-    return shares.with_values(rows.reshape(shares.values.shape))
+    columns = shares.rows.shape[1]
+    errors = error_patterns(shares.field, len(shares), least=1, most=most, columns=columns)
+    return errors.map(lambda pattern: pattern.alter(shares))
 
 
 def encodings(
@@ -260,7 +474,9 @@ def encodings(
 
     Examples
     --------
-    >>> strategy = encodings(max_bound=8.0)
+    >>> from hypothesis import find
+    >>> find(encodings(max_bound=8.0), lambda encoding: encoding.scale == 100).bound <= 8.0
+    True
     """
     bounds = st.floats(2.0**-10, max_bound)
     binary = st.builds(FixedPoint.binary, st.integers(0, max_fraction_bits), bound=bounds)
@@ -287,7 +503,10 @@ def fixed_point_arrays(
 
     Examples
     --------
+    >>> from hypothesis import find
     >>> strategy = fixed_point_arrays(FixedPoint.binary(16, bound=8.0), shape=(3,))
+    >>> find(strategy, lambda array: array.max() > 2)
+    array([0., 0., 3.])
     """
     units = st.integers(-2 * encoding.limit, 2 * encoding.limit)
     halves = units.map(lambda n: n / (2 * encoding.scale))
@@ -298,3 +517,22 @@ def fixed_point_arrays(
     size = math.prod(wanted)
     flat = draw(st.lists(elements, min_size=size, max_size=size))
     return np.array(flat, np.float64).reshape(wanted)
+
+
+def _with_room(
+    candidates: Sequence[PrimeField], layout: Layout, shares: int, threshold: int, packed: int
+) -> list[PrimeField]:
+    """Keep the fields in which so many shares can be dealt."""
+    return [
+        field
+        for field in candidates
+        if _fits(field, layout=layout, shares=shares, threshold=threshold, packed=packed)
+    ]
+
+
+def _fits(field: PrimeField, *, layout: Layout, shares: int, threshold: int, packed: int) -> bool:
+    try:
+        require_geometry(field, layout, shares, threshold, packed)
+    except ValueError:
+        return False
+    return True
