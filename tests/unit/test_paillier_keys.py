@@ -264,7 +264,7 @@ class TestPrivateKey:
         [
             (lambda p, _: (p, p), "equal"),
             (lambda p, q: (p, q >> 64 | 1), "different lengths"),
-            (lambda p, q: (p, q + 2), "not prime"),
+            (lambda p, q: (p, q - 1), "not prime"),
         ],
     )
     def test_wrong_primes_are_refused(
@@ -673,7 +673,7 @@ class TestFromPrimes:
         [
             (lambda p, _: (p, p), "equal"),
             (lambda p, q: (p, q >> 64 | 1), "different lengths|got 448 bits"),
-            (lambda p, q: (p, q + 2), "not prime"),
+            (lambda p, q: (p, q - 1), "not prime"),
             (lambda p, q: (p - 1, q), "not prime"),
             (lambda p, _: (p, int(gmpy2.next_prime(p))), "3 modulo 4|close|factor"),
             (lambda _, q: (one_modulo_four(256), q), "3 modulo 4"),
