@@ -50,8 +50,11 @@ THIRD_PARTY_OF = {
     "experiments": THIRD_PARTY | {"matplotlib", "jinja2", "rich"},
     "cli": THIRD_PARTY | {"typer", "rich"},
 }
-# Only scikit-learn calls __sklearn_tags__, and it wants its own classes back.
-EXCEPTIONS = {("veilsum.learning.estimator", "sklearn.utils")}
+# Only scikit-learn calls __sklearn_tags__, and it wants its own classes back; nacl is an extra.
+EXCEPTIONS = {
+    ("veilsum.learning.estimator", "sklearn.utils"),
+    ("veilsum.shamir.verifiable", "nacl"),
+}
 
 TOP_LEVEL = {
     "pyproject.toml",
@@ -181,7 +184,17 @@ for part in {parts}:
 print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
 """
     answer = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, check=True)
-    extras = {"sklearn", "scipy", "pandas", "matplotlib", "jinja2", "typer", "rich", "hypothesis"}
+    extras = {
+        "sklearn",
+        "scipy",
+        "pandas",
+        "matplotlib",
+        "jinja2",
+        "typer",
+        "rich",
+        "hypothesis",
+        "nacl",
+    }
     assert "veilsum" in answer.stdout.split()
     assert extras.isdisjoint(answer.stdout.split())
 
@@ -202,6 +215,7 @@ print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
         ("veilsum.", "from veilsum import errors"),
         ("veilsum.learning.linear", "import sklearn"),
         ("veilsum.field", "import scipy.linalg"),
+        ("veilsum.shamir.sharing", "from nacl import bindings"),
     ],
 )
 def test_a_planted_import_against_the_direction_is_found(module: str, text: str) -> None:

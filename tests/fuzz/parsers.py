@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from unittest import mock
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from veilsum import paillier, shamir
@@ -26,6 +27,8 @@ from veilsum.protocols.base import ID_BYTES, Message, decode
 from veilsum.protocols.paillier import Combined, Encrypted, Opened
 from veilsum.protocols.plain import Update
 from veilsum.protocols.sharing import Dealing, Heard, Summed, Survivors
+from veilsum.shamir import challenge, verifiable
+from veilsum.shamir.authenticated import SignedShare, sign
 
 MESSAGES = (Update, Encrypted, Combined, Opened, Dealing, Heard, Survivors, Summed)
 ADDRESS = {"session_id": bytes(range(ID_BYTES)), "sender": "client-1", "recipient": "sérver"}
@@ -76,6 +79,15 @@ def _parsers() -> dict[str, Parser]:
         shamir.split(np.array([[True]]), shares=1, threshold=1, field=PrimeField(13))[:0],
     ]
     dealt = [share.to_bytes() for share in shares]
+    dealer = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    signed = sign(shares[0], dealer, context=b"fuzz")
+    verified = [
+        verifiable.deal(bytes(range(32)), shares=3, threshold=2),
+        verifiable.deal(5, shares=2, threshold=1, scheme="feldman"),
+    ]
+    masked = [challenge.deal_masks(dealing) for dealing in shares if len(dealing)]
+    committed, opening = challenge.commit(masked[0][1])
+    answers = [challenge.Answers(points=one.shares.points, values=one.masks) for one in masked]
     exported = private.to_bytes()
 
     def read_sealed(data: bytes) -> bytes:
@@ -122,6 +134,41 @@ def _parsers() -> dict[str, Parser]:
         ),
         "shares": Parser(
             lambda data: shamir.Shares.from_bytes(data).to_bytes(), OF_A_SHARE, tuple(dealt)
+        ),
+        "signed share": Parser(
+            lambda data: SignedShare.from_bytes(data).to_bytes(),
+            OF_A_SHARE,
+            tuple(share.to_bytes() for share in signed),
+        ),
+        "commitment": Parser(
+            lambda data: verifiable.Commitment.from_bytes(data).to_bytes(),
+            (DeserializationError,),
+            tuple(commitment.to_bytes() for commitment, _ in verified),
+        ),
+        "verifiable share": Parser(
+            lambda data: verifiable.VerifiableShare.from_bytes(data).to_bytes(),
+            (DeserializationError, InvalidShare),
+            tuple(held[0].to_bytes() for _, held in verified),
+        ),
+        "committed sum": Parser(
+            lambda data: challenge.Commitment.from_bytes(data).to_bytes(),
+            (DeserializationError,),
+            (committed.to_bytes(),),
+        ),
+        "opened sum": Parser(
+            lambda data: challenge.Opening.from_bytes(data).to_bytes(),
+            OF_A_SHARE,
+            (opening.to_bytes(),),
+        ),
+        "masked shares": Parser(
+            lambda data: challenge.MaskedShares.from_bytes(data).to_bytes(),
+            OF_A_SHARE,
+            tuple(one.to_bytes() for one in masked),
+        ),
+        "answers": Parser(
+            lambda data: challenge.Answers.from_bytes(data).to_bytes(),
+            (DeserializationError,),
+            tuple(one.to_bytes() for one in answers),
         ),
         "message": Parser(
             lambda data: decode(data, MESSAGES).to_bytes(),
