@@ -1,5 +1,6 @@
 """All protocols give the same integers; every dropout, and every flipped byte, ends well."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -13,6 +14,7 @@ from veilsum.field import GOLDILOCKS, P50, PrimeField
 from veilsum.paillier import PackedArray
 from veilsum.protocols import InMemoryTransport, Paillier, Plain, Sharing
 from veilsum.protocols.paillier import Opened
+from veilsum.protocols.sharing import Summed
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +141,45 @@ def test_peers_may_fall_silent_after_any_message(lifetimes, threshold):
         result = aggregator.aggregate(updates, transport=transport)
         assert result.survivors == tuple(left)
         assert result.sum.tolist() == [sum(2.0**client for client in left)]
+
+
+@given(
+    holders=st.integers(1, 9),
+    field=st.sampled_from([P50, GOLDILOCKS, PrimeField(2**61 - 1), PrimeField(65537)]),
+    data=st.data(),
+)
+@settings(max_examples=60, deadline=None)
+def test_liars_and_vanished_holders_within_the_redundancy_change_nothing(holders, field, data):
+    threshold = data.draw(st.integers(1, holders))
+    errors = data.draw(st.integers(0, (holders - threshold) // 2))
+    names = [f"holder-{number}" for number in range(1, holders + 1)]
+    order = data.draw(st.permutations(names))
+    liars = order[: data.draw(st.integers(0, errors))]
+    vanish = data.draw(st.integers(0, holders - threshold - 2 * errors))
+    gone = order[len(liars) : len(liars) + vanish]
+    updates = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -8.0]])
+    result = Sharing(
+        holders=holders, threshold=threshold, max_errors=errors, field=field, threads=1
+    ).aggregate(
+        updates,
+        encoding=FixedPoint.binary(1, bound=10.0),
+        transport=InMemoryTransport(
+            drop=lambda message: isinstance(message, Summed) and message.sender in gone,
+            tamper=lambda message, sent: _lie(message, sent, liars, data),
+        ),
+    )
+    assert result.sum.tolist() == [1.5, 2.0, -5.0]
+    assert result.liars == tuple(name for name in names if name in liars)
+
+
+def _lie(message, sent, liars, data):
+    if not isinstance(message, Summed) or message.sender not in liars:
+        return sent
+    shares = message.shares
+    row, place = shares.values.copy(), data.draw(st.integers(0, 2))
+    by = data.draw(st.integers(1, shares.field.modulus - 1))
+    row[0, place] = (int(row[0, place]) + by) % shares.field.modulus
+    return replace(message, shares=shares.with_values(row)).to_bytes()
 
 
 def one_flip(index, place, mask, *, spared=()):

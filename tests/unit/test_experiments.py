@@ -16,11 +16,19 @@ from veilsum.experiments.results import (
     ATTACKS,
     BEFORE_SENDING,
     CHECKED,
+    CORRECTED,
+    FAULTS,
+    INTERLEAVED,
     MISSING,
     PROTOCOLS,
     REFERENCE,
+    REFUSED,
+    RIGHT,
+    SIGNED,
     UNCHECKED,
     WANDERING,
+    WRONG,
+    Conditions,
     Cost,
     Results,
     Run,
@@ -30,6 +38,7 @@ from veilsum.experiments.results import (
     interval,
     roughness,
     slope,
+    survivals,
 )
 from veilsum.learning.federated import Round
 
@@ -214,6 +223,94 @@ def test_altered_shares_opened_unchecked_spoil_the_model_silently(results: Resul
     assert all(run.integers != calm.integers for run in altered)
 
 
+def test_decoding_opens_what_was_dealt_up_to_its_bound_and_refuses_more(results: Results) -> None:
+    calm, *decoded = escalating(results.faults, fault=CORRECTED)
+    assert [run.faulty for run in decoded] == [1, 2]
+    assert [run.correctable for run in decoded] == [1, 1]
+    assert [run.integers == calm.integers for run in decoded] == [True, False]
+    assert [run.aborted for run in decoded] == [0, TINY.iterations]
+    assert decoded[0].rmse == calm.rmse
+    assert decoded[0].sent == calm.sent > 0
+
+
+def test_every_way_of_opening_shares_survives_as_many_faults_as_theory_says() -> None:
+    lab = Lab(prepare(replace(TINY, clients=8, protocols=("sharing",))))
+    found = {
+        fault: [lab.train(lab.conditions("sharing", fault=fault, faulty=n)) for n in range(1, 7)]
+        for fault in (UNCHECKED, CHECKED, CORRECTED, INTERLEAVED)
+    }
+    calm = lab.train(lab.conditions("sharing"))
+    unchanged = {
+        fault: [run.faulty for run in runs if run.integers == calm.integers]
+        for fault, runs in found.items()
+    }
+    assert unchanged == {
+        UNCHECKED: [],
+        CHECKED: [],
+        CORRECTED: [1, 2, 3],
+        INTERLEAVED: [1, 2, 3, 4, 5],
+    }
+    assert [run.aborted for run in found[CORRECTED][3:]] == [TINY.iterations] * 3
+    assert found[INTERLEAVED][5].aborted == TINY.iterations
+
+
+@pytest.mark.parametrize(
+    ("fault", "spare", "correctable"),
+    [
+        (CORRECTED, 0, 0),
+        (CORRECTED, 1, 0),
+        (CORRECTED, 5, 2),
+        (INTERLEAVED, 0, 0),
+        (INTERLEAVED, 1, 0),
+        (INTERLEAVED, 5, 4),
+        (CHECKED, 5, 0),
+        (MISSING, 5, 0),
+    ],
+)
+def test_two_spare_shares_correct_one_or_together_all_but_one(
+    fault: str, spare: int, correctable: int
+) -> None:
+    conditions = Conditions(
+        protocol="sharing", clients=9, shares=3 + spare, threshold=3, digits=6, fault=fault
+    )
+    assert conditions.correctable == correctable
+
+
+def test_a_signed_dealing_is_opened_exactly_while_enough_rows_are_left(results: Results) -> None:
+    assert [dealing.faulty for dealing in results.signed] == [1, 2, 3]
+    assert [dealing.outcome for dealing in results.signed] == [RIGHT, RIGHT, REFUSED]
+
+
+def test_a_signed_dealing_that_opens_to_something_else_is_called_wrong(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = shamir.reconstruct
+    monkeypatch.setattr(shamir, "reconstruct", lambda shares: real(shares) + 1)
+    conditions = lab.conditions("sharing", fault=SIGNED, faulty=1)
+    assert lab.open_signed(conditions).outcome == WRONG
+
+
+def test_survivals_say_what_became_of_the_sums(results: Results) -> None:
+    assert survivals(results) == {
+        MISSING: {1: RIGHT, 2: RIGHT, 3: REFUSED},
+        UNCHECKED: {1: WRONG, 2: WRONG},
+        CHECKED: {1: REFUSED, 2: REFUSED},
+        CORRECTED: {1: RIGHT, 2: REFUSED},
+        INTERLEAVED: {1: RIGHT, 2: REFUSED},
+        SIGNED: {1: RIGHT, 2: RIGHT, 3: REFUSED},
+    }
+    partly = tuple(replace(run, aborted=min(run.aborted, 1)) for run in results.faults)
+    assert survivals(replace(results, faults=partly))[CHECKED] == {1: WRONG, 2: WRONG}
+    assert set(survivals(results)) == {*FAULTS, SIGNED}
+
+
+@pytest.mark.parametrize("faulty", [1, 2])
+def test_arithmetic_decodes_what_the_protocol_decodes(lab: Lab, faulty: int) -> None:
+    conditions = lab.conditions("sharing", fault=CORRECTED, faulty=faulty)
+    (ensemble,) = lab.repeat_all("", [conditions])
+    assert ensemble.final[0] == lab.train(conditions).final
+
+
 @pytest.mark.parametrize("digits", [3, 9])
 @pytest.mark.parametrize("shares", [4, 7])
 def test_arithmetic_opens_what_lying_holders_make_the_protocol_open(
@@ -378,7 +475,7 @@ def test_progress_counts_up_to_the_whole() -> None:
 
 def test_the_document_is_versioned_and_holds_every_figure(results: Results) -> None:
     document = json.loads(results.to_json())
-    assert document["schema"] == "veilsum.compare/1"
+    assert document["schema"] == "veilsum.compare/2"
     assert set(document) == {"schema", *(field.name for field in fields(Results))}
     assert document["settings"]["seed"] == TINY.seed
     assert document["environment"]["kernel"] in ("portable", "avx512ifma")
@@ -387,5 +484,12 @@ def test_the_document_is_versioned_and_holds_every_figure(results: Results) -> N
 
 def test_without_sharing_or_malice_there_is_less_to_measure() -> None:
     results = compare.run(prepare(replace(TINY, protocols=("plain",), malicious=0)))
-    assert results.precision == results.faults == results.holders == results.holder_seeds == ()
+    assert (
+        results.precision
+        == results.faults
+        == results.signed
+        == results.holders
+        == results.holder_seeds
+        == ()
+    )
     assert [run.attack for run in results.attacks] == ["none"]

@@ -20,7 +20,19 @@ from veilsum.experiments.claims import (
     verdicts,
 )
 from veilsum.experiments.lab import prepare
-from veilsum.experiments.results import CHECKED, UNCHECKED, Cost, Results, Run, Settings, Textbook
+from veilsum.experiments.results import (
+    CHECKED,
+    CORRECTED,
+    FAULTS,
+    INTERLEAVED,
+    SIGNED,
+    UNCHECKED,
+    Cost,
+    Results,
+    Run,
+    Settings,
+    Textbook,
+)
 
 TINY = Settings(
     dataset="diabetes", clients=4, threshold=2, malicious=1, iterations=4, seeds=2, key_bits=1024
@@ -293,6 +305,36 @@ def test_words_quote_the_figures(results: Results) -> None:
     assert "0 of 8 rounds were refused." in refused.words
 
 
+def test_words_count_what_each_repair_bore(results: Results) -> None:
+    words = verdict(results, "A8").words
+    assert (
+        "1 by Reed-Solomon decoding (theory: 1, whatever the liars do), where with more 4" in words
+    )
+    assert "1 by decoding all elements together (theory: at most 1, and for independent" in words
+    assert "2 by signatures (theory: 2), which were tried on one client's dealing, for" in words
+    assert "sums of shares are signed by nobody." in words
+    broken = both(
+        runs("faults", lambda r: replace(r, integers="?"), fault=CORRECTED),
+        runs("faults", lambda r: replace(r, integers="?"), fault=INTERLEAVED, faulty=1),
+        lambda r: replace(r, signed=tuple(replace(d, outcome="wrong") for d in r.signed)),
+    )
+    words = verdict(broken(results), "A8").words
+    assert "0 by Reed-Solomon decoding (theory: 1" in words
+    assert "0 by decoding all elements together (theory" in words
+    assert "0 by signatures (theory: 2)" in words
+    assert verdict(broken(results), "A8").outcome == PARTLY
+
+
+def test_decoded_runs_are_set_beside_the_poisoned_ones(results: Results) -> None:
+    end = f"{results.faults[0].final:.3g}"
+    words = verdict(results, "A7").words
+    assert (
+        f"Decoded instead, one seed ends at {end} with none altered and at {end} with 1." in words
+    )
+    refused = runs("faults", lambda r: replace(r, aborted=4), fault=CORRECTED)
+    assert "Decoding opened none of 2 runs" in verdict(refused(results), "A7").words
+
+
 @pytest.mark.parametrize(
     ("protocols", "left"),
     [
@@ -374,7 +416,11 @@ def test_the_tables_show_what_was_measured(results: Results) -> None:
     assert attack.head == ("Attack", "Protocol", "0", "1")
     assert [row[1] for row in attack.rows] == ["Plain, Paillier, Sharing"] * 4
     faults = tables["Last RMSE by faulty shares"]
-    assert [row[-1] for row in faults.rows] == ["refused", report.NONE, report.NONE]
+    assert [row[-1] for row in faults.rows] == ["refused", *[report.NONE] * 4, "refused"]
+    assert [row[0] for row in faults.rows] == [*FAULTS, SIGNED]
+    assert faults.rows[-1][1:] == (report.NONE, "right", "right", "refused")
+    decoded = dict(zip((row[0] for row in faults.rows), faults.rows, strict=True))[CORRECTED]
+    assert decoded[1] == decoded[2] != decoded[3] == "refused"
     assert [row[0] for row in tables["Protocols"].rows] == ["Plain", "Paillier", "Sharing"]
     assert len(tables["The paper's claims"].rows) == 14
 

@@ -35,6 +35,7 @@ def paillier():
         ("sharing", {}),
         ("sharing", {"threshold": 4, "threads": 1}),
         ("sharing", {"threshold": 2, "holders": 3, "check": False}),
+        ("sharing", {"threshold": 2, "max_errors": 1}),
     ],
 )
 def test_every_protocol_sums_the_updates(protocol, options):

@@ -1,4 +1,4 @@
-"""Sharing: clients and holders may vanish at any round, and altered sums are told."""
+"""Sharing: clients and holders may vanish at any round, and altered sums are told or repaired."""
 
 from dataclasses import replace
 from itertools import combinations, pairwise, product
@@ -416,6 +416,131 @@ def test_shares_that_no_dealing_has_are_a_protocol_error(kind):
     assert isinstance(caught.value.__cause__, InvalidShare)
 
 
+# ---- Repaired sums
+
+
+@pytest.mark.parametrize("places", [slice(None), slice(0, 1)], ids=["everywhere", "in one place"])
+def test_altered_sums_are_repaired_and_their_holders_named_and_more_of_them_are_told(places):
+    aggregator = Sharing(holders=6, threshold=2, max_errors=1)
+    for liars in subsets(f"holder-{number}" for number in range(1, 7)):
+        if len(liars) > 3:
+            continue
+        transport = add_to_sums(liars, places=places)  # equal lies: all liars collude
+        if len(liars) > 1:
+            with pytest.raises(DecodingError, match="more than 1 of the 6"):
+                run(aggregator, transport)
+            continue
+        result = run(aggregator, transport)
+        assert np.array_equal(result.sum, UPDATES.sum(axis=0))
+        assert result.liars == tuple(liars)
+
+
+def test_several_liars_are_named_in_the_order_of_the_holders():
+    aggregator = Sharing(holders=7, threshold=3, max_errors=2)
+    for liars in combinations(range(1, 8), 2):
+        names = tuple(f"holder-{number}" for number in liars)
+        result = run(aggregator, add_to_sums(set(names)))
+        assert np.array_equal(result.sum, UPDATES.sum(axis=0))
+        assert result.liars == names
+
+
+def test_clients_that_hold_shares_are_named_too():
+    result = run(Sharing(threshold=2, max_errors=1), add_to_sums({"client-2"}))
+    assert np.array_equal(result.sum, UPDATES.sum(axis=0))
+    assert result.liars == ("client-2",)
+
+
+def test_nobody_is_named_where_nobody_lies_or_nothing_is_repaired():
+    assert run(Sharing(threshold=2, max_errors=1)).liars == ()
+    assert run(Sharing(threshold=2)).liars == ()
+    unchecked = Sharing(threshold=2, check=False)
+    assert run(unchecked, add_to_sums({"client-0"})).liars == ()
+
+
+@pytest.mark.parametrize("kind", [Heard, Summed])
+@pytest.mark.parametrize("gone", [0, 1, 2, 3])
+def test_vanished_holders_are_erasures_and_cost_half_of_what_a_liar_does(kind, gone):
+    def drop(message):
+        return isinstance(message, kind) and int(message.sender[-1]) > 6 - gone
+
+    tamper = add_to_sums({"holder-1"})._tamper
+    aggregator = Sharing(holders=6, threshold=2, max_errors=1)
+    transport = InMemoryTransport(drop=drop, tamper=tamper)
+    if gone > 2:
+        with pytest.raises(ProtocolError, match=r"server needs 4 messages .* has 3; missing are"):
+            run(aggregator, transport)
+        return
+    result = run(aggregator, transport)
+    assert np.array_equal(result.sum, UPDATES.sum(axis=0))
+    assert result.liars == ("holder-1",)
+
+
+def test_the_server_leaves_out_no_deaf_holder_that_it_needs_for_the_repair():
+    reports = {f"holder-{number}": range(5) for number in range(1, 6)} | {"holder-5": [2]}
+    updates = np.arange(10.0).reshape(5, 2)
+    enough = Sharing(holders=5, threshold=2, max_errors=1)
+    assert enough.aggregate(updates, transport=hears(reports)).survivors == tuple(range(5))
+    with pytest.raises(ProtocolError, match="survivors: got 1, expected at least 3"):
+        Sharing(holders=5, threshold=3, max_errors=1).aggregate(updates, transport=hears(reports))
+
+
+@pytest.mark.parametrize("lies", [True, False])
+def test_a_false_tag_does_not_end_a_round_that_is_repaired(lies):
+    def tamper(message, data):
+        if not isinstance(message, Summed) or message.sender != "holder-1":
+            return data
+        values = message.shares.values // 2 if lies else message.shares.values
+        shares = replace(message.shares.with_values(values), dealing=message.shares.dealing ^ 1)
+        return replace(message, shares=shares).to_bytes()
+
+    result = run(Sharing(holders=4, threshold=2, max_errors=1), InMemoryTransport(tamper=tamper))
+    assert np.array_equal(result.sum, UPDATES.sum(axis=0))
+    assert result.liars == (("holder-1",) if lies else ())
+
+
+def test_the_victim_of_a_client_that_deals_wrongly_is_named_as_the_documentation_says():
+    def tamper(message, data):
+        if (message.sender, message.recipient) != ("client-0", "holder-3"):
+            return data
+        altered = message.shares.with_values(message.shares.values // 2)
+        return replace(message, shares=altered).to_bytes()
+
+    result = run(Sharing(holders=5, max_errors=1), InMemoryTransport(tamper=tamper))
+    assert np.array_equal(result.sum, UPDATES.sum(axis=0))
+    assert result.liars == ("holder-3",)
+    assert "the victim of a client" in Sharing.__doc__
+
+
+def test_digits_of_wide_sums_are_repaired_too():
+    wide = FixedPoint.binary(60, bound=1000.0)
+    aggregator = Sharing(holders=4, threshold=2, max_errors=1, field=GOLDILOCKS)
+    transport = add_to_sums({"holder-4"}, places=slice(1, 2))
+    result = aggregator.aggregate(UPDATES, encoding=wide, transport=transport)
+    assert np.array_equal(result.sum, UPDATES.sum(axis=0))
+    assert result.liars == ("holder-4",)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"holders": 5, "max_errors": -1}, "max_errors: got -1, expected at least 0"),
+        ({"holders": 5, "threshold": 4, "max_errors": 1}, "takes 6 holders with threshold 4, got"),
+        ({"holders": 4, "max_errors": 1}, "to repair 1 takes 5 holders with threshold 3, got 4"),
+        ({"holders": 5, "max_errors": 1, "check": False}, "1 with check=False"),
+    ],
+)
+def test_errors_that_cannot_be_repaired_are_refused_at_once(options, match):
+    with pytest.raises(ValueError, match=match):
+        Sharing(**options)
+
+
+def test_clients_too_few_for_the_repair_are_refused_when_they_are_known():
+    aggregator = Sharing(threshold=3, max_errors=1)
+    with pytest.raises(ValueError, match="to repair 1 takes 5 holders with threshold 3, got 4"):
+        run(aggregator)
+    assert aggregator.open_session(range(5), length=1).threshold == 3
+
+
 # ---- Messages that are refused
 
 
@@ -449,8 +574,9 @@ def shares_like(dealing, **changes):
         ({"threshold": 1}, "threshold is 1, not 2"),
         ({"shares": 4}, "shares is 4, not 3"),
         ({"field": PrimeField(2**61 - 1)}, "modulus is"),
-        ({"values": np.zeros((1, 3), np.uint64)}, r"shape is \(1, 3\), not \(1, 2\)"),
-        ({"values": np.zeros((1, 2, 1), np.uint64)}, "shape is"),
+        ({"layout": "roots", "points": np.ones(1, np.uint64)}, "layout is roots, not integers"),
+        ({"values": np.zeros((1, 3), np.uint64), "shape": (3,)}, r"shape is \(3,\), not \(2,\)"),
+        ({"values": np.zeros((1, 2, 1), np.uint64), "shape": (2, 1)}, "shape is"),
         ({"bound": 1}, "bound is 1"),
         ({"dtype": np.dtype(np.int8)}, "dtype is int8"),
     ],
@@ -465,6 +591,24 @@ def test_rows_that_are_not_the_holders_are_refused_and_change_nothing(changes, m
         assert holder.receive(dealing) == []
     (heard,) = holder.receive(dealings[-1])
     assert heard.clients == (0, 1, 2, 3)
+
+
+def test_a_row_of_another_layout_is_refused():
+    session, members = committee()
+    holder = Holder(session, members, "holder-1")
+    holder.start()
+    (dealing, *_) = Client(session, members, 0, UPDATES[0]).start()
+    with pytest.raises(ProtocolError, match="layout is roots, not integers"):
+        holder.receive(shares_like(dealing, layout="roots"))
+
+
+def test_rows_of_several_secrets_a_polynomial_are_refused():
+    session, members = committee(threshold=3)
+    holder = Holder(session, members, "holder-1")
+    holder.start()
+    (dealing, *_) = Client(session, members, 0, UPDATES[0]).start()
+    with pytest.raises(ProtocolError, match="packed is 2, not 1"):
+        holder.receive(shares_like(dealing, packed=2, shape=(4,)))
 
 
 def test_a_holder_refuses_replays_duplicates_strangers_and_other_rounds():

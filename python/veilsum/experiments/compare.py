@@ -25,9 +25,10 @@ from veilsum.experiments.results import (
     AFTER_SENDING,
     ATTACKS,
     BEFORE_SENDING,
-    CHECKED,
+    FAULTS,
     MISSING,
     REFERENCE,
+    SIGNED,
     UNCHECKED,
     WANDERING,
     Conditions,
@@ -37,6 +38,7 @@ from veilsum.experiments.results import (
     Pace,
     Results,
     Run,
+    SignedDealing,
     Task,
     Textbook,
 )
@@ -75,6 +77,7 @@ def run(problem: Problem, *, progress: Progress = quiet) -> Results:
         "precision_pace": precision_pace(lab),
         "faults": faults(lab),
         "fault_seeds": fault_seeds(lab),
+        "signed": signed(lab),
         "holders": holders(lab),
         "holder_seeds": holder_seeds(lab),
         "dropouts": dropouts(lab),
@@ -149,7 +152,7 @@ def precision_pace(lab: Lab) -> tuple[Pace, ...]:
 def faults(lab: Lab) -> tuple[Run, ...]:
     """Figure 10: up to N - K shares missing or altered, and one missing share too many."""
     spare = lab.settings.clients - lab.settings.shares_needed
-    numbers = {MISSING: spare + 1, UNCHECKED: spare, CHECKED: spare}
+    numbers = dict.fromkeys(FAULTS, spare) | {MISSING: spare + 1}
     varied = [
         {"fault": fault, "faulty": faulty}
         for fault, most in numbers.items()
@@ -164,6 +167,13 @@ def fault_seeds(lab: Lab) -> tuple[Ensemble, ...]:
     counts = sorted({1, spare}) if spare else []
     varied = [{}, *({"fault": UNCHECKED, "faulty": faulty} for faulty in counts)]
     return lab.repeat_all("Faulty shares, many seeds", _sharing(lab, varied))
+
+
+def signed(lab: Lab) -> tuple[SignedDealing, ...]:
+    """Figure 10: up to N - K rows of one signed dealing altered, and one too many."""
+    spare = lab.settings.clients - lab.settings.shares_needed
+    varied = [{"fault": SIGNED, "faulty": faulty} for faulty in range(1, spare + 2)]
+    return tuple(lab.open_signed(conditions) for conditions in _sharing(lab, varied))
 
 
 def holders(lab: Lab) -> tuple[Run, ...]:

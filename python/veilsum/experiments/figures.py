@@ -13,18 +13,23 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from veilsum.experiments.results import (
     ATTACKS,
-    FAULTS,
+    CORRECTED,
     FLOAT32_BYTES,
+    INTERLEAVED,
     MISSING,
     PARTIES,
     PHASES,
     REFERENCE,
+    REFUSED,
+    RIGHT,
     UNCHECKED,
     WANDERING,
+    WRONG,
     Ensemble,
     Results,
     Run,
@@ -34,6 +39,7 @@ from veilsum.experiments.results import (
     matching,
     median_interval,
     shown,
+    survivals,
 )
 
 LABELS = {"plain": "Plain", "paillier": "Paillier", "sharing": "Sharing"}
@@ -53,7 +59,13 @@ _CENTRAL: dict[str, Any] = {
 }
 _MARKERS = {"plain": ("s", 10.0), "paillier": ("D", 5.5), "sharing": ("o", 3.0)}
 _PHASES = {"train": "#cbd5e1", "protect": "#34558b", "combine": "#7fa3cf", "open": "#e2a03f"}
-_FAULTS = dict(zip(FAULTS, ("#16756f", "#c8374f", "#e2a03f"), strict=True))
+_FAULTS: dict[str, dict[str, Any]] = {
+    UNCHECKED: {"color": "#c8374f", "marker": "o", "markersize": 6},
+    MISSING: {"color": "#16756f", "marker": "s", "markersize": 10},
+    INTERLEAVED: {"color": "#e2a03f", "marker": "D", "markersize": 6},
+    CORRECTED: {"color": "#34558b", "marker": "o", "markersize": 3.5},
+}
+_OUTCOMES = {RIGHT: ("#a7d5c8", "✓"), WRONG: ("#e9a3ad", "✗"), REFUSED: ("#e5e7eb", "–")}
 _ATTACKS = dict(zip(ATTACKS, ("#34558b", "#c8374f", "#e2a03f", "#7a5195"), strict=True))
 _TRAFFIC = {"sent": "Sent by one client", "carried": "On all links together"}
 _SOME_DIGITS = (1, 2, 3, 4, 6, 9)
@@ -256,39 +268,44 @@ def _distances(axes: Axes, runs: Sequence[Run], reference: Run) -> None:
 
 def _attacked_sharing(results: Results) -> Figure:
     malice = results.settings.most_malicious > 0
-    figure, axes = _panels("AB;CC" if malice else "BB;CC", 6.8)
+    figure = _page(9.6)
+    parts = figure.subfigures(2, 1, squeeze=False, height_ratios=(6.8, 2.8))
+    curves, outcomes = parts.ravel()
+    axes: dict[str, Axes] = curves.subplot_mosaic("AB;CC" if malice else "BB;CC")
     if malice:
         _poisoned(axes["A"], results)
-    _title(axes["B"], "Faulty shares", "Faulty shares of N", "" if malice else "RMSE")
-    for place, (fault, colour) in enumerate(_FAULTS.items()):
-        runs = escalating(results.faults, fault=fault)
-        kept = [run for run in runs if not run.aborted]
-        refused = [run.faulty for run in runs if run.aborted]
-        counts, last = [run.faulty for run in kept], [run.final for run in kept]
-        marker, size = tuple(_MARKERS.values())[place]
-        axes["B"].plot(counts, last, color=colour, marker=marker, markersize=size, label=fault)
-        axes["B"].plot(
-            refused,
-            [0.96 - 0.06 * place] * len(refused),
-            transform=axes["B"].get_xaxis_transform(),
-            color=colour,
-            marker="x",
-            linestyle="",
-            markersize=7,
-        )
-    axes["B"].plot([], [], color=_INK, marker="x", linestyle="", label="refused: no result")
-    _log_when_wide(axes["B"], [[run.final for run in results.faults if not run.aborted]])
-    _strip_on_top(axes["B"])
-    _legend(axes["B"], fontsize=8.5, loc="lower right", bbox_to_anchor=(1, 0.13))
+    _faulty_shares(axes["B"], results, y_label="" if malice else "RMSE")
     _altered_over_time(axes["C"], results)
+    _survivals(outcomes.subplots(), results)
     return figure
 
 
-def _strip_on_top(axes: Axes) -> None:
-    """Grey the top fifth and keep the curves out of it: what stands there has no height."""
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high * (high / low) ** 0.25 if axes.get_yscale() == "log" else 1.25 * high)
-    axes.fill_between([0, 1], 0.8, 1, transform=axes.transAxes, color=_GRID, linewidth=0)
+def _faulty_shares(axes: Axes, results: Results, *, y_label: str) -> None:
+    _title(axes, "Faulty shares, sums not refused", "Faulty shares of N", y_label)
+    for fault, style in _FAULTS.items():
+        runs = [run for run in escalating(results.faults, fault=fault) if not run.aborted]
+        counts, last = [run.faulty for run in runs], [run.final for run in runs]
+        axes.plot(counts, last, label=fault, **style)
+    _log_when_wide(axes, [[run.final for run in results.faults if not run.aborted]])
+    _legend(axes, fontsize=8.5, loc="lower right", bbox_to_anchor=(1, 0.13))
+
+
+def _survivals(axes: Axes, results: Results) -> None:
+    _title(axes, "What became of the sums", "Faulty shares of N", "")
+    for row, outcomes in enumerate(survivals(results).values()):
+        for faulty, outcome in outcomes.items():
+            colour, sign = _OUTCOMES[outcome]
+            axes.barh(row, 0.94, left=faulty - 0.47, height=0.86, color=colour)
+            axes.annotate(sign, (faulty, row), ha="center", va="center", fontsize=10)
+    axes.set_yticks(range(len(survivals(results))), list(survivals(results)))
+    axes.tick_params(axis="y", labelcolor=_INK, length=0)
+    axes.invert_yaxis()
+    axes.grid(visible=False)
+    axes.legend(
+        handles=[Patch(color=c, label=f"{sign} {name}") for name, (c, sign) in _OUTCOMES.items()],
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+    )
 
 
 def _poisoned(axes: Axes, results: Results) -> None:
@@ -307,7 +324,7 @@ def _altered_over_time(axes: Axes, results: Results) -> None:
     spare = results.settings.clients - results.settings.shares_needed
     calm, *altered = escalating(results.faults, fault=UNCHECKED)
     label = "none altered" + (f", or up to {spare} missing" if spare else "")
-    axes.plot(calm.rmse, color=_FAULTS[MISSING], linewidth=2, label=label)
+    axes.plot(calm.rmse, color=_FAULTS[MISSING]["color"], linewidth=2, label=label)
     for run in altered:
         colour = _ramp(run.faulty, spare)
         axes.plot(run.rmse, color=colour, linewidth=2, label=f"{run.faulty} altered")
@@ -436,17 +453,21 @@ def _bytes(results: Results) -> Figure:
 
 
 def _panels(mosaic: str, height: float) -> tuple[Figure, dict[str, Axes]]:
-    engine = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, wspace=0.03, hspace=0.04)
-    figure = Figure(figsize=(7.4, height), layout=engine)
+    figure = _page(height)
     axes: dict[str, Axes] = figure.subplot_mosaic(mosaic)
     return figure, axes
+
+
+def _page(height: float) -> Figure:
+    engine = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, wspace=0.03, hspace=0.04)
+    return Figure(figsize=(7.4, height), layout=engine)
 
 
 def _title(axes: Axes, title: str, x_label: str, y_label: str) -> None:
     axes.set_title(title)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
 
 
 def _of_interest(results: Results, **wanted: object) -> list[Run]:

@@ -16,30 +16,37 @@ from statistics import fmean
 from typing import Any, TypeVar
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import ArrayLike, NDArray
 
 from veilsum import field, protocols, shamir
 from veilsum.encoding import Digits, FixedPoint
-from veilsum.errors import DecodingError, ProtocolError
+from veilsum.errors import DecodingError, InsufficientShares, ProtocolError
 from veilsum.experiments.results import (
+    INTERLEAVED,
     MISSING,
     PARTIES,
     PHASES,
     REFERENCE,
+    REFUSED,
+    RIGHT,
     UNCHECKED,
     WANDERING,
+    WRONG,
     Conditions,
     Cost,
     Ensemble,
     Pace,
     Run,
     Settings,
+    SignedDealing,
     roughness,
     slope,
 )
 from veilsum.learning import datasets, federated, partition
 from veilsum.learning.linear import LinearClient
 from veilsum.protocols.sharing import Summed
+from veilsum.shamir.authenticated import SignedShare, authentic, sign
 
 CLIP = 32.0
 """Largest magnitude of a coefficient's update; every client clips to it."""
@@ -59,6 +66,8 @@ LIE = 0.1
 
 Every liar, coefficient and round has a draw of its own: equal lies could cancel each other.
 """
+_BELIEVED = (UNCHECKED, WANDERING)
+"""Faults under which the first K shares are opened as they are."""
 PACES = 15
 """How often a round is timed, in turn with the rounds that it is compared with."""
 
@@ -242,7 +251,7 @@ class Lab:
     def train(self, conditions: Conditions) -> Run:
         """Train once under the protocol that the conditions name; asked again, answer again."""
         if conditions not in self._trained:
-            machine = self.aggregator(conditions)
+            machine = self._machine(conditions)
             self._trained[conditions] = self._train(conditions, machine, self.settings.seed)
         return self._trained[conditions]
 
@@ -261,6 +270,26 @@ class Lab:
                 parts = _by_party_and_phase(seconds, conditions.clients)
                 spent[conditions].append(sum(parts.values()))
         return tuple(Pace(**asdict(what), seconds=tuple(took)) for what, took in spent.items())
+
+    def open_signed(self, conditions: Conditions) -> SignedDealing:
+        """Sign one client's dealing of a random update, alter rows of it, and open the others."""
+        length = self.problem.coefficients + 1
+        update = np.random.default_rng(self.settings.seed).normal(size=length)
+        session = self.aggregator(conditions).open_session(
+            range(conditions.clients), length=length, encoding=_encoding(conditions)
+        )
+        secret, key = session.encode(update), Ed25519PrivateKey.generate()
+        dealt = shamir.split(secret, shares=conditions.shares, threshold=conditions.threshold)
+        liars = self._liars(conditions, self.settings.seed)
+        places = liars.positions(0)
+        rows = liars.altered(dealt, 0, places, places)
+        received = [
+            replace(signed, share=row)
+            for signed, row in zip(sign(dealt, key, context=session.id), rows, strict=True)
+        ]
+        return SignedDealing(
+            **asdict(conditions), outcome=_opening(received, key, session.id, secret)
+        )
 
     def _repeat(self, conditions: Conditions) -> Ensemble:
         if conditions not in self._repeated:
@@ -330,6 +359,12 @@ class Lab:
             for rows in partition.iid(len(problem.y), conditions.clients, seed=seed)
         ]
 
+    def _machine(self, conditions: Conditions) -> protocols.Aggregator:
+        """Return what opens the sums; no protocol decodes together, which liars could abuse."""
+        if conditions.fault == INTERLEAVED:
+            return _Arithmetic(self._liars(conditions, self.settings.seed))
+        return self.aggregator(conditions)
+
     def aggregator(self, conditions: Conditions) -> protocols.Aggregator:
         """Return the aggregator that the conditions ask for; all Paillier runs have one key."""
         if conditions.protocol == "paillier":
@@ -339,7 +374,8 @@ class Lab:
         return protocols.Sharing(
             threshold=conditions.threshold,
             holders="clients" if conditions.clients_hold else conditions.shares,
-            check=conditions.fault not in (UNCHECKED, WANDERING),
+            check=conditions.fault not in _BELIEVED,
+            max_errors=conditions.correctable,
             threads=self.settings.threads,
         )
 
@@ -355,6 +391,19 @@ class Lab:
         """Return what each protocol spent once, before its first round."""
         names = self.settings.protocols
         return tuple((name, self.aggregator(self.conditions(name)).setup_seconds) for name in names)
+
+
+def _opening(
+    received: Sequence[SignedShare],
+    key: Ed25519PrivateKey,
+    context: bytes,
+    secret: NDArray[np.int64],
+) -> str:
+    try:
+        good, _ = authentic(received, key.public_key(), context=context)
+    except InsufficientShares:
+        return REFUSED
+    return RIGHT if np.array_equal(shamir.reconstruct(good), secret) else WRONG
 
 
 def _encoding(conditions: Conditions) -> FixedPoint:
@@ -551,7 +600,12 @@ class _Arithmetic(protocols.Plain):
             bound=digits.digit_limit,
         )
         liars = self._liars.positions(index)
-        sums = shamir.reconstruct(self._liars.altered(shares, index, liars, liars), check=False)
+        sums = shamir.reconstruct(
+            self._liars.altered(shares, index, liars, liars),
+            max_errors=conditions.correctable,
+            interleaved=conditions.fault == INTERLEAVED and conditions.correctable > 0,
+            check=conditions.fault not in _BELIEVED,
+        )
         places = np.array([1 << digits.width * place for place in range(digits.count)], object)
         return np.asarray((sums.reshape(-1, digits.count) * places).sum(axis=-1))
 

@@ -25,6 +25,7 @@ from veilsum.experiments.results import (
     PARTIES,
     PHASES,
     SCHEMA,
+    SIGNED,
     Results,
     Run,
     Settings,
@@ -86,8 +87,12 @@ _READINGS = {
     ),
     10: (
         "Secret sharing under attack",
-        "Poisoned updates, and shares that holders lost or altered; a cross marks runs whose sums "
-        "were refused, which leaves no result. Below, altered shares over time.",
+        "Above, poisoned updates, and shares that holders lost or altered, as far as a sum was "
+        "opened; nested markers mean equal values. In the middle, altered shares over time. Below, "
+        "what became of the sums: opened right, opened wrong, or refused, which leaves no result. "
+        "Decoded means Reed-Solomon decoding, element by element or all elements together; the "
+        "latter is safe against independent errors only. What a dealer signs is one dealing, not "
+        "a sum.",
     ),
     11: (
         "The number of shares",
@@ -194,13 +199,17 @@ def attack_grid(results: Results) -> Grid:
 
 
 def fault_grid(results: Results) -> Grid:
-    """Return the last RMSE and the refused rounds by kind and number of faulty shares."""
+    """Return the last RMSE and the refused rounds by kind and number of faulty shares.
+
+    A signed dealing is not trained on: its row says how it was opened.
+    """
     rows = []
     most = max(run.faulty for run in results.faults)
     for fault in FAULTS:
         runs = escalating(results.faults, fault=fault)
         cells = [_last_or_refused(run) for run in runs]
         rows.append((fault, *cells, *[NONE] * (most + 1 - len(cells))))
+    rows.append((SIGNED, NONE, *(dealing.outcome for dealing in results.signed)))
     head = ("Fault", *map(str, range(most + 1)))
     return Grid(head=head, rows=tuple(rows), numbers=frozenset(range(1, len(head))))
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-SCHEMA = "veilsum.compare/1"
+SCHEMA = "veilsum.compare/2"
 """Name and version of the layout of ``results.json``; the number grows when a field changes."""
 
 PROTOCOLS = ("plain", "paillier", "sharing")
@@ -19,8 +19,13 @@ ATTACKS = ("label flip", "sign flip", "scaled", "random")
 MISSING = "missing"
 UNCHECKED = "altered, first K opened"
 CHECKED = "altered, all checked"
+CORRECTED = "altered, decoded"
+INTERLEAVED = "altered, decoded together"
 WANDERING = "altered, liars drawn anew"
-FAULTS = (MISSING, UNCHECKED, CHECKED)
+FAULTS = (MISSING, UNCHECKED, CHECKED, CORRECTED, INTERLEAVED)
+SIGNED = "altered, signed by the dealer"
+"""Stands beside the faults: rows of one dealing, which alone is signed, and not of a sum."""
+RIGHT, WRONG, REFUSED = "right", "wrong", "refused"
 BEFORE_SENDING, AFTER_SENDING = "before sending", "after sending"
 PARTIES = ("client", "server")
 PHASES = ("train", "protect", "combine", "open")
@@ -195,6 +200,12 @@ class Conditions:
         """Whether the clients hold the shares themselves, as in the paper."""
         return self.shares == self.clients and self.fault != WANDERING
 
+    @property
+    def correctable(self) -> int:
+        """How many altered shares are corrected before a sum is opened, at most."""
+        spare = self.shares - self.threshold
+        return {CORRECTED: spare // 2, INTERLEAVED: max(spare - 1, 0)}.get(self.fault, 0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run(Conditions):
@@ -289,6 +300,17 @@ class Dropout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignedDealing(Conditions):
+    """One client's dealing, signed, of which `faulty` rows were altered afterwards.
+
+    ``outcome`` is what opening the rows whose signature fits gave: `RIGHT`, `WRONG`, or `REFUSED`
+    when too few were left.
+    """
+
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Textbook:
     """The (2, 4) sharing of 65 with slope 15, and what each pair of holders rebuilds."""
 
@@ -302,8 +324,8 @@ class Results:
 
     ``convergence`` and ``convergence_seeds`` feed Figures 6, 7, 13 and 14; ``attacks`` and
     ``attack_seeds`` Figures 8, 10 and 12; ``precision`` and ``precision_pace`` Figure 9;
-    ``faults`` and ``fault_seeds`` Figure 10; ``holders`` and ``holder_seeds`` Figure 11;
-    ``dropouts`` and ``textbook`` two tables.
+    ``faults``, ``fault_seeds`` and ``signed`` Figure 10; ``holders`` and ``holder_seeds``
+    Figure 11; ``dropouts`` and ``textbook`` two tables.
     """
 
     settings: Settings
@@ -318,6 +340,7 @@ class Results:
     precision_pace: tuple[Pace, ...]
     faults: tuple[Run, ...]
     fault_seeds: tuple[Ensemble, ...]
+    signed: tuple[SignedDealing, ...]
     holders: tuple[Run, ...]
     holder_seeds: tuple[Ensemble, ...]
     dropouts: tuple[Dropout, ...]
@@ -348,6 +371,26 @@ def shown(value: float) -> str:
     """
     figure = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return figure.replace("-", MINUS)
+
+
+def survivals(results: Results) -> dict[str, dict[int, str]]:
+    """Return, by kind and number of faulty shares, what opening them gave.
+
+    A run is `RIGHT` when it opened the integers of the run without faults in every round,
+    `REFUSED` when it opened none in any, else `WRONG`.
+    """
+    found: dict[str, dict[int, str]] = {}
+    for fault in FAULTS:
+        calm, *faulty = escalating(results.faults, fault=fault)
+        found[fault] = {run.faulty: _survival(run, calm) for run in faulty}
+    found[SIGNED] = {dealing.faulty: dealing.outcome for dealing in results.signed}
+    return found
+
+
+def _survival(run: Run, calm: Run) -> str:
+    if run.integers == calm.integers:
+        return RIGHT
+    return REFUSED if run.aborted == len(run.rmse) - 1 else WRONG
 
 
 def escalating(runs: Sequence[Some], **wanted: object) -> list[Some]:

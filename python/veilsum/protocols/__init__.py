@@ -47,6 +47,7 @@ def aggregate(
     min_survivors: int | None = None,
     holders: Literal["clients"] | int | None = None,
     check: bool | None = None,
+    max_errors: int | None = None,
     key_bits: int | None = None,
     insecure: bool | None = None,
     threads: int | None = None,
@@ -69,7 +70,7 @@ def aggregate(
     min_survivors : int, optional
         The fewest clients whose sum may be opened; by default the protocol's, two or more unless
         the roster is one client.
-    threshold, holders, check, key_bits, insecure, threads : optional
+    threshold, holders, check, max_errors, key_bits, insecure, threads : optional
         Options of the protocol's class, for those that have them.
     encoding : FixedPoint, optional
         The public scale and bound; ``FixedPoint.binary()`` by default.
@@ -85,7 +86,8 @@ def aggregate(
     Returns
     -------
     Aggregate
-        The sum of the survivors' updates, who they are, and seconds and bytes by party and phase.
+        The sum of the survivors' updates, who they are, seconds and bytes by party and phase, and
+        which parties' altered messages were left out.
 
     Raises
     ------
@@ -96,7 +98,7 @@ def aggregate(
     ProtocolError
         When too few parties are left, or a message is refused.
     DecodingError
-        When holders' sums disagree.
+        When holders' sums disagree, beyond what is repaired.
 
     Examples
     --------
@@ -110,6 +112,7 @@ def aggregate(
         "min_survivors": min_survivors,
         "holders": holders,
         "check": check,
+        "max_errors": max_errors,
         "key_bits": key_bits,
         "insecure": insecure,
         "threads": threads,

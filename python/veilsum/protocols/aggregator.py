@@ -37,6 +37,9 @@ class Aggregate:
         What each link carried.
     session_id : bytes
         `Session.id` of the round.
+    liars : tuple of str
+        The parties whose messages did not fit and were left out, such as ``"holder-2"``; see
+        `Sharing` for what that proves.
     """
 
     sum: NDArray[np.float64]
@@ -45,6 +48,7 @@ class Aggregate:
     seconds: dict[tuple[str, Phase], float]
     bytes: dict[tuple[str, str, Phase], int]
     session_id: builtins.bytes
+    liars: tuple[str, ...] = ()
 
 
 class Aggregator(ABC):
@@ -204,7 +208,7 @@ class Aggregator(ABC):
         ProtocolError
             When too few parties are left, or a message is refused.
         DecodingError
-            When holders' sums disagree.
+            When holders' sums disagree, beyond what is repaired.
 
         Examples
         --------
@@ -236,6 +240,7 @@ class Aggregator(ABC):
             seconds=seconds,
             bytes=dict(transport.carried - carried_before),
             session_id=session.id,
+            liars=outcome.liars,
         )
 
 

@@ -366,11 +366,14 @@ class Outcome:
         The exact sum in units of the encoding's scale.
     survivors : tuple of int
         The clients whose updates are in the sum.
+    liars : tuple of str
+        The parties whose messages did not fit and were left out.
     """
 
     sum: NDArray[np.float64]
     integers: NDArray[Any]
     survivors: tuple[int, ...]
+    liars: tuple[str, ...] = ()
 
 
 def state(phase: Phase) -> Callable[[Callable[[P], list[Message]]], Callable[[P], list[Message]]]:
@@ -551,14 +554,16 @@ class Party(ABC):
         """
         self._gathering = _Gathering(kind, set(senders), [], least, each, then)
 
-    def conclude(self, integers: NDArray[Any], survivors: tuple[int, ...]) -> None:
+    def conclude(
+        self, integers: NDArray[Any], survivors: tuple[int, ...], liars: tuple[str, ...] = ()
+    ) -> None:
         """End with the survivors' sum in units of the encoding's scale."""
         encoding = self.session.encoding
         limit = len(survivors) * encoding.limit
         # An unchecked sum may be anything; honest ones decode faster for their limit.
         honest = -limit <= integers.min() and integers.max() <= limit
         sums = encoding.dequantise(integers, limit=limit if honest else None)
-        self.outcome = Outcome(sums, integers, survivors)
+        self.outcome = Outcome(sums, integers, survivors, liars)
 
     def _admit(self, message: Message) -> _Gathering[Any]:
         gathering = self._gathering

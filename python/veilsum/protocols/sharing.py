@@ -5,10 +5,11 @@ Round 2. Every holder reports to the server whose shares it has.
 Round 3. The server announces the survivors: those that every answering holder has heard. When
 these are too few it goes on without the holders that have missed the most (`agree`).
 Round 4. Every holder that is told adds the survivors' shares and sends the sum; the server rebuilds
-the sum of the updates from the sums of the shares.
+the sum of the updates from the sums of the shares, and may repair altered ones (`max_errors`).
 
 A client that vanishes after it has reached only some holders is left out by round 3, and a holder
-may vanish at any time as long as `threshold` holders remain.
+may vanish at any time as long as enough holders remain: `threshold`, and two more for each altered
+sum that is to be repaired.
 
 The server is trusted to announce one and the same list to all: see `Sharing` for what a server that
 does not can learn.
@@ -16,7 +17,7 @@ does not can learn.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, ClassVar, Literal
 
@@ -188,24 +189,28 @@ class Committee:
         Raises
         ------
         ProtocolError
-            When the point, the threshold, the number of shares, the field, the length or the bound
-            is another than the session's.
+            When the point, the threshold, the number of shares, their layout, the field, the length
+            or the bound is another than the session's.
         """
         got = {
+            "layout": shares.layout,
             "points": shares.points.tolist(),
             "threshold": shares.threshold,
             "shares": shares.shares,
+            "packed": shares.packed,
             "modulus": shares.field.modulus,
-            "shape": shares.values.shape,
+            "shape": shares.shape,
             "dtype": shares.dtype,
             "bound": shares.bound,
         }
         expected = {
+            "layout": "integers",
             "points": [self.holders.index(holder) + 1],
             "threshold": self.threshold,
             "shares": len(self.holders),
+            "packed": 1,
             "modulus": self.field.modulus,
-            "shape": (1, session.width),
+            "shape": (session.width,),
             "dtype": np.dtype(np.int64),
             "bound": dealings * session.digits.digit_limit,
         }
@@ -300,10 +305,14 @@ class Peer(Holder):
 class Server(Party):
     """Agrees with the holders on the survivors, and rebuilds their sum."""
 
-    def __init__(self, session: Session, committee: Committee, *, check: bool) -> None:
+    def __init__(
+        self, session: Session, committee: Committee, *, check: bool, max_errors: int = 0
+    ) -> None:
         super().__init__(session, SERVER)
         self._committee = committee
         self._check = check
+        self._max_errors = max_errors
+        self._needed = _needed(committee.threshold, max_errors)
         self._reports: dict[str, tuple[int, ...]] = {}
         self._survivors: tuple[int, ...] = ()
         self._sums: dict[str, shamir.Shares] = {}
@@ -316,7 +325,7 @@ class Server(Party):
             self._committee.holders,
             each=self._note,
             then=self.announce,
-            least=self._committee.threshold,
+            least=self._needed,
         )
         return []
 
@@ -330,7 +339,7 @@ class Server(Party):
         in_order = sorted(self._reports, key=self._committee.holders.index)
         holders, survivors = agree(
             {holder: self._reports[holder] for holder in in_order},
-            min_holders=self._committee.threshold,
+            min_holders=self._needed,
             min_survivors=self.session.min_survivors,
         )
         require_survivors(survivors, self.session, self.session.roster)
@@ -340,7 +349,7 @@ class Server(Party):
             holders,
             each=self._collect,
             then=self.rebuild,
-            least=self._committee.threshold,
+            least=self._needed,
         )
         return [
             Survivors(
@@ -357,15 +366,29 @@ class Server(Party):
 
     @state("open")
     def rebuild(self) -> list[Message]:
-        """End with the sum that the holders' sums determine."""
-        by_point = sorted(self._sums, key=self._committee.holders.index)
+        """End with the sum that the holders' sums determine, and with the names of the liars."""
+        sums = self._joined()
+        liars = self._find_liars(sums)
+        honest = [place for place, number in enumerate(sums.holders) if number not in liars]
         digit_sums = shamir.reconstruct(
-            shamir.Shares.join([self._sums[holder] for holder in by_point]),
-            check=self._check,
-            threads=self._committee.threads,
+            sums[honest], check=self._check, threads=self._committee.threads
         )
-        self.conclude(self._decode(digit_sums), self._survivors)
+        names = tuple(self._committee.holders[number - 1] for number in liars)
+        self.conclude(self._decode(digit_sums), self._survivors, names)
         return []
+
+    def _joined(self) -> shamir.Shares:
+        by_point = sorted(self._sums, key=self._committee.holders.index)
+        rows = [self._sums[holder] for holder in by_point]
+        if self._max_errors:  # then most tags are honest, and a false one must not end the round
+            ((dealing, _),) = Counter(row.dealing for row in rows).most_common(1)
+            rows = [replace(row, dealing=dealing) for row in rows]
+        return shamir.Shares.join(rows)
+
+    def _find_liars(self, sums: shamir.Shares) -> tuple[int, ...]:
+        if not self._max_errors:
+            return ()
+        return shamir.find_liars(sums, max_errors=self._max_errors, threads=self._committee.threads)
 
     def _decode(self, digit_sums: NDArray[Any]) -> NDArray[Any]:
         try:
@@ -381,11 +404,11 @@ class Sharing(Aggregator):
 
     ============== ====================================================================
     adversary      semi-honest server, clients and holders; holders may also hand in
-                   altered sums, which `check` notices but does not repair
+                   altered sums, of which `max_errors` are repaired and more noticed
     collusion      up to ``threshold - 1`` holders together learn nothing beyond the sum,
                    as long as the server keeps to the protocol
     dropouts       clients: before or while they deal, down to `min_survivors`; holders:
-                   at any time, down to `threshold`
+                   at any time, down to ``threshold + 2 * max_errors``
     leaks          the sum and the roster
     ============== ====================================================================
 
@@ -396,9 +419,13 @@ class Sharing(Aggregator):
     above that: ``2 * threshold - m`` of `m` holders answer both lists for it. A round in which the
     holders agree on the list, and signatures, would stop it; this version has neither.
 
-    Altered sums are noticed as long as fewer than ``answered - threshold + 1`` of them are; when
-    no more than `threshold` holders answer there is nothing to compare with, and only a sum that
-    is out of range is noticed.
+    Of the sums of ``a`` holders that answer, up to `max_errors` altered ones are repaired and their
+    holders named in `Aggregate.liars`; more, up to ``a - threshold - max_errors``, are noticed and
+    raise `DecodingError`, however the liars collude. Beyond that nothing is promised: so many can
+    agree on a wrong sum and have honest holders named. When no more than `threshold` holders answer
+    there is nothing to compare with, and only a sum that is out of range is noticed. A holder that
+    is named may be the victim of a client that dealt it a wrong share. Messages that are refused
+    by their form, such as a row of a wrong length, end the round instead.
 
     The channels from clients to holders are assumed to be private and authenticated, and those to
     the server to be authenticated: the messages are neither sealed nor signed.
@@ -408,7 +435,7 @@ class Sharing(Aggregator):
     threshold : int, optional
         How many holders rebuild a sum; a majority of them by default. Half of them or fewer, such
         as the 2 of 4 of Sharma et al., is allowed: more holders may vanish and more altered sums
-        are noticed, but a server that equivocates then needs nobody's help.
+        are noticed or repaired, but a server that equivocates then needs nobody's help.
     min_survivors : int, optional
         The fewest clients whose sum the holders give out. By default a majority of the roster,
         or `threshold` where the clients hold the shares, and in both cases two at the least; one
@@ -423,14 +450,38 @@ class Sharing(Aggregator):
         Whether the server compares all the sums that came (an altered one raises DecodingError),
         or believes the first `threshold` of them as Sharma et al. do (an altered one among them
         gives a wrong sum, silently).
+    max_errors : int
+        How many altered sums the server repairs, by Reed-Solomon decoding. Of ``m`` holders of whom
+        ``f`` vanish, ``2 * max_errors + f`` may be at most ``m - threshold``.
     threads : int, optional
         Threads for splitting and rebuilding; all cores by default.
+
+    Notes
+    -----
+    The holders' sums are the values of polynomials of degree below `threshold`, that is, a word of
+    a Reed-Solomon code: McEliece and Sarwate, "On sharing secrets and Reed-Solomon codes",
+    Communications of the ACM 24(9), 1981. See `veilsum.shamir.find_liars`.
 
     Examples
     --------
     >>> result = Sharing(holders=5, threshold=3).aggregate([[0.5, -2.0], [0.25, 1.0]])
     >>> result.sum
     array([ 0.75, -1.  ])
+
+    A holder that alters its sum is left out and named:
+
+    >>> from dataclasses import replace
+    >>> from veilsum.protocols import InMemoryTransport
+    >>> def lie(message, data):
+    ...     if not isinstance(message, Summed) or message.sender != "holder-2":
+    ...         return data
+    ...     altered = message.shares.with_values(message.shares.values // 2)
+    ...     return replace(message, shares=altered).to_bytes()
+    >>> result = Sharing(holders=5, threshold=3, max_errors=1).aggregate(
+    ...     [[0.5, -2.0], [0.25, 1.0]], transport=InMemoryTransport(tamper=lie)
+    ... )
+    >>> result.sum, result.liars
+    (array([ 0.75, -1.  ]), ('holder-2',))
     """
 
     name = "sharing"
@@ -444,28 +495,52 @@ class Sharing(Aggregator):
         holders: Literal["clients"] | int = "clients",
         field: PrimeField = P50,
         check: bool = True,
+        max_errors: int = 0,
         threads: int | None = None,
     ) -> None:
         if isinstance(holders, str) and holders != "clients":
             raise ValueError(f"holders: got {holders!r}, expected 'clients' or a number")
         if not isinstance(holders, str) and holders < 1:
             raise ValueError(f"holders: got {holders}, expected at least 1")
+        if max_errors < 0:
+            raise ValueError(f"max_errors: got {max_errors}, expected at least 0")
+        if max_errors and not check:
+            raise ValueError(
+                f"max_errors: got {max_errors} with check=False, which believes every sum; "
+                "leave one of the two out"
+            )
         self.threshold = threshold
         self.min_survivors = min_survivors
         self.holders = holders
         self.field = field
         self.check = check
+        self.max_errors = max_errors
         self.threads = threads
+        if holders != "clients":
+            self.threshold_for(())
 
     def capacity(self) -> int:
         """Return the largest magnitude that a sum of digits may have."""
         return min(self.field.limit, CAPACITY)
 
     def threshold_for(self, roster: Sequence[int]) -> int:
-        """Return how many holders must stay when these clients are invited."""
+        """Return how many holders rebuild a sum when these clients are invited.
+
+        Raises
+        ------
+        ValueError
+            When there are too few holders for it and for `max_errors`.
+        """
         count = len(self._names(roster))
-        threshold = _majority(count) if self.threshold is None else self.threshold
-        return among("threshold", threshold, count, "holders")
+        asked = _majority(count) if self.threshold is None else self.threshold
+        threshold = among("threshold", asked, count, "holders")
+        needed = _needed(threshold, self.max_errors)
+        if count < needed:
+            raise ValueError(
+                f"max_errors: to repair {self.max_errors} takes {needed} holders with threshold "
+                f"{threshold}, got {count}; take more holders, a lower threshold or fewer errors"
+            )
+        return threshold
 
     def min_survivors_for(self, roster: Sequence[int]) -> int:
         """Return the fewest clients whose sum may be opened when these are invited."""
@@ -492,7 +567,7 @@ class Sharing(Aggregator):
     def parties(self, session: Session, updates: Mapping[int, ArrayLike]) -> list[Party]:
         """Return the server, the holders and the clients that take part."""
         committee = self.committee(session)
-        server = Server(session, committee, check=self.check)
+        server = Server(session, committee, check=self.check, max_errors=self.max_errors)
         if self.holders == "clients":
             peers = [Peer(session, committee, *item) for item in updates.items()]
             return [server, *peers]
@@ -571,6 +646,11 @@ def _most_deaf(reports: Mapping[str, frozenset[int]], min_survivors: int) -> str
 
 def _majority(count: int) -> int:
     return count // 2 + 1
+
+
+def _needed(threshold: int, max_errors: int) -> int:
+    """Return how many sums repair that many altered ones."""
+    return threshold + 2 * max_errors
 
 
 def _sum(rows: Iterable[shamir.Shares]) -> shamir.Shares:
