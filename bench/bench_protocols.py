@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import phe
-from bench_shamir import python_open, python_split
 from harness import Bench, Side, arguments
 from numpy.typing import NDArray
+from shamir_peers import python_open, python_split
 
 from veilsum.encoding import FixedPoint
 from veilsum.field import P50
