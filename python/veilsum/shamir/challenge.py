@@ -76,7 +76,7 @@ from veilsum.errors import (
 from veilsum.field import PrimeField
 from veilsum.randomness import random_bytes, wipe
 from veilsum.shamir.authenticated import _require_length, _require_type
-from veilsum.shamir.geometry import holder_numbers, secret_points
+from veilsum.shamir.geometry import holder_numbers, power_rows, secret_points
 from veilsum.shamir.shares import Shares
 from veilsum.wire import Kind, Reader, Writer, length_prefixed
 
@@ -149,7 +149,7 @@ def deal_masks(shares: Shares, *, zeros: bool = False) -> "MaskedShares":
             f"shares: got a bound of {shares.bound}, expected 0, as deal_zeros deals: the answers "
             "under masks of zeros would give other secrets away"
         )
-    powers = _powers(shares.field, shares.points, shares.threshold)
+    powers = power_rows(shares.field, shares.points, shares.threshold)
     if zeros:
         powers = shares.field.mul(_nodal(shares)[:, np.newaxis], powers[:, : shares.privacy])
     coefficients = shares.field.random((powers.shape[1], _repetitions(shares.field)))
@@ -1102,7 +1102,7 @@ def _has_high_degree(points: Words, values: Words, challenge: Challenge) -> NDAr
     gaps = field.sub(points[:, np.newaxis], points)
     np.fill_diagonal(gaps, 1)
     weights = field.inverse(reduce(field.mul, gaps.T))
-    parity = field.mul(_powers(field, points, extra), weights[:, np.newaxis])
+    parity = field.mul(power_rows(field, points, extra), weights[:, np.newaxis])
     return np.asarray(field.matmul(parity.T, values).any(axis=0))
 
 
@@ -1117,14 +1117,6 @@ def _combine(masked: Sequence[MaskedShares], challenge: Challenge) -> Words:
         block = np.stack([row[place * width : (place + 1) * width] for row in rows], axis=1)
         total = field.add(total, field.matmul(vectors, block, threads=1))
     return np.ascontiguousarray(total.T)
-
-
-def _powers(field: PrimeField, points: Words, number: int) -> Words:
-    """Raise each point to the powers 0 to ``number - 1``, one row for each point."""
-    powers = np.ones((len(points), number), np.uint64)
-    for exponent in range(1, number):
-        powers[:, exponent] = field.mul(powers[:, exponent - 1], points)
-    return powers
 
 
 def _nodal(shares: Shares) -> Words:

@@ -20,6 +20,7 @@ __all__ = [
     "Layout",
     "holder_numbers",
     "lagrange_weights",
+    "power_rows",
     "require_geometry",
     "secret_points",
     "share_points",
@@ -152,6 +153,14 @@ def lagrange_weights(field: PrimeField, known: Words, wanted: Words) -> Words:
         denominators = field.mul(distances, slopes[:, np.newaxis])
         weights[block] = field.mul(_product(field, distances), field.inverse(denominators)).T
     return weights
+
+
+def power_rows(field: PrimeField, points: Words, count: int) -> Words:
+    """Raise each point to the powers 0 to ``count - 1``, one row a point."""
+    powers = np.ones((points.size, count), np.uint64)
+    for exponent in range(1, count):
+        powers[:, exponent] = field.mul(powers[:, exponent - 1], points)
+    return powers
 
 
 def _product(field: PrimeField, rows: Words) -> Words:

@@ -1,14 +1,21 @@
 """What the ways of rebuilding share: secrets out of rows, and the verdict on them."""
 
 import math
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from veilsum.errors import DecodingError
 from veilsum.field import PrimeField
-from veilsum.shamir.geometry import lagrange_weights, secret_points, transform_length
+from veilsum.shamir.geometry import (
+    lagrange_weights,
+    power_rows,
+    secret_points,
+    share_points,
+    transform_length,
+)
 from veilsum.shamir.shares import Shares
 
 __all__ = [
@@ -29,7 +36,8 @@ _BLOCK = 1 << 17  # words of Newton's coefficients at a time, so that they stay 
 Words = NDArray[np.uint64]
 
 
-class Opened(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class Opened:
     """Centred secrets, flat, and what speaks against them."""
 
     integers: NDArray[np.int64]
@@ -85,12 +93,12 @@ def by_transform(shares: Shares, threads: int) -> Opened:
     n = transform_length(shares.shares)
     present = np.array(shares.holders) - 1
     absent = np.delete(np.arange(n), present)
-    locator = _vanishing(field, _roots(field, n)[absent])
+    locator = _vanishing(field, share_points(field, "roots", n)[absent])
     secrets = _secrets(shares)
     shifts = field.inverse(field.evaluate(locator, secrets))
     degree = shares.threshold + absent.size
     terms = degree if shares.packed > 1 else 1  # one secret is the constant coefficient
-    weights = field.mul(_power_rows(field, secrets, terms), shifts[:, np.newaxis])
+    weights = field.mul(power_rows(field, secrets, terms), shifts[:, np.newaxis])
     scales = field.ntt(np.append(locator, np.zeros(n - locator.size, np.uint64)))[present]
     return Opened(
         *field.core.open_at_roots(
@@ -184,22 +192,7 @@ def _nodal(field: PrimeField, known: list[int], point: int) -> list[int]:
     return products
 
 
-def _roots(field: PrimeField, n: int) -> Words:
-    """Return all powers of the root of unity of order n: the transform of X."""
-    monomial = np.zeros(n, np.uint64)
-    monomial[1 % n] = 1
-    return field.ntt(monomial)
-
-
 def _vanishing(field: PrimeField, points: Words) -> Words:
     """Return the coefficients of the product of ``X - x``: X**m takes minus the rest's values."""
     rest = field.interpolate(points, field.neg(field.power(points, points.size)))
     return np.append(rest, np.uint64(1))
-
-
-def _power_rows(field: PrimeField, points: Words, count: int) -> Words:
-    """Raise each point to the powers 0 to ``count - 1``, one row a point."""
-    columns = [np.ones_like(points)]
-    for _ in range(count - 1):
-        columns.append(field.mul(columns[-1], points))
-    return np.stack(columns, axis=1)

@@ -27,9 +27,9 @@ from veilsum.shamir.geometry import (
 )
 from veilsum.wire import Kind, Reader, Writer
 
-__all__ = ["Shares", "integer_dtype", "require_bound", "row_shape", "sealed"]
+__all__ = ["DEALING_BITS", "Shares", "integer_dtype", "require_bound", "row_shape", "sealed"]
 
-_DEALING_BITS = 128
+DEALING_BITS = 128
 _GEOMETRY = ("threshold", "shares", "layout", "packed", "field", "shape")
 _DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
@@ -112,8 +112,8 @@ class Shares:
             object.__setattr__(self, name, as_integer(name, getattr(self, name)))
         require_geometry(self.field, self.layout, self.shares, self.threshold, self.packed)
         require_bound(self.bound, self.field)
-        if not 0 <= self.dealing < 1 << _DEALING_BITS:
-            raise ValueError(f"dealing: expected an integer from 0 to 2**{_DEALING_BITS} - 1")
+        if not 0 <= self.dealing < 1 << DEALING_BITS:
+            raise ValueError(f"dealing: expected an integer from 0 to 2**{DEALING_BITS} - 1")
         object.__setattr__(self, "dtype", integer_dtype(self.dtype))
         object.__setattr__(self, "values", _own(_words("values", self.values)))
         object.__setattr__(self, "points", _own(_words("points", self.points)))
@@ -330,7 +330,7 @@ class Shares:
         writer.u64(self.packed)
         writer.u8(_DTYPES.index(self.dtype.name))
         writer.integer(self.bound)
-        writer.blob(self.dealing.to_bytes(_DEALING_BITS // 8, "little"))
+        writer.blob(self.dealing.to_bytes(DEALING_BITS // 8, "little"))
         writer.shape(self.shape)
         writer.array(self.points)
         writer.array(self.values)
@@ -369,8 +369,8 @@ class Shares:
         packed = reader.u64()
         dtype = np.dtype(_DTYPES[reader.u8(max_value=len(_DTYPES) - 1)])
         bound = reader.integer(max_bytes=8)
-        dealing = reader.blob(max_bytes=_DEALING_BITS // 8)
-        if len(dealing) != _DEALING_BITS // 8:
+        dealing = reader.blob(max_bytes=DEALING_BITS // 8)
+        if len(dealing) != DEALING_BITS // 8:
             raise DeserializationError(f"dealing: got {len(dealing)} bytes, expected 16")
         shape = reader.shape()
         points = reader.array(np.uint64, max_axes=1)
@@ -505,7 +505,7 @@ class Shares:
             values=sealed(values),
             dtype=np.dtype(np.int64),
             bound=bound,
-            dealing=dealing % (1 << _DEALING_BITS),
+            dealing=dealing % (1 << DEALING_BITS),
         )
 
 

@@ -19,12 +19,20 @@ from veilsum.randomness import ResidueStream, random_bits, wipe
 from veilsum.shamir.geometry import (
     Layout,
     lagrange_weights,
+    power_rows,
     require_geometry,
     secret_points,
     share_points,
     transform_length,
 )
-from veilsum.shamir.shares import Shares, integer_dtype, require_bound, row_shape, sealed
+from veilsum.shamir.shares import (
+    DEALING_BITS,
+    Shares,
+    integer_dtype,
+    require_bound,
+    row_shape,
+    sealed,
+)
 from veilsum.threads import in_ranges, thread_count
 from veilsum.wire import length_prefixed
 
@@ -37,7 +45,6 @@ __all__ = [
     "split_additive",
 ]
 
-_DEALING_BITS = 128
 _PART_TAG = struct.Struct("<4I")
 _DEFAULT_BOUND = 1 << 32
 _SCRATCH = 1 << 16  # words of secrets and randomness at a time: they stay in the cache
@@ -196,14 +203,16 @@ def deal_zeros(like: Shares, *, threads: int | None = None) -> Shares:
     """
     _require_shares("like", like)
     dealer = _Dealer.like(like)
-    rows = dealer.deal(_columns(like.shape, like.packed), _fill_zeros, thread_count(threads))
+    rows = dealer.deal(
+        math.prod(row_shape(like.shape, like.packed)), _fill_zeros, thread_count(threads)
+    )
     return _dealt(
         dealer,
         rows,
         shape=like.shape,
         dtype=like.dtype,
         bound=0,
-        dealing=random_bits(_DEALING_BITS),
+        dealing=random_bits(DEALING_BITS),
     )
 
 
@@ -390,7 +399,7 @@ def join_reshared(parts: Iterable[Shares]) -> Shares:
         first.require_same_rows(part)
     _require_complete([_PartTag.read(part.dealing) for part in parts])
     total = reduce(first.field.add, [part.values for part in parts])
-    tags = sorted(part.dealing.to_bytes(_DEALING_BITS // 8, "little") for part in parts)
+    tags = sorted(part.dealing.to_bytes(DEALING_BITS // 8, "little") for part in parts)
     joined = _short_digest(b"veilsum reshared", *tags)
     return replace(first, values=sealed(np.array(total)), dealing=int.from_bytes(joined, "little"))
 
@@ -418,7 +427,7 @@ def _split(
     limit = min(_DEFAULT_BOUND, field.limit) if bound is None else as_integer("bound", bound)
     require_bound(limit, field)
     require_within("values", secrets, limit)
-    columns = _columns(secrets.shape, dealer.packed)
+    columns = math.prod(row_shape(secrets.shape, dealer.packed))
     flat = np.ascontiguousarray(secrets).reshape(-1)
 
     def fill(known: Words, start: int, stop: int) -> None:
@@ -435,7 +444,7 @@ def _split(
         shape=secrets.shape,
         dtype=integer_dtype(secrets.dtype),
         bound=limit,
-        dealing=random_bits(_DEALING_BITS),
+        dealing=random_bits(DEALING_BITS),
     )
 
 
@@ -511,14 +520,9 @@ class _Dealer:
         With V the powers of the secrets' points: ``secrets = V_low low + V_high high``.
         """
         field, at = self.field, self.secret_points
-        powers = [np.ones_like(at)]
-        for _ in range(self.threshold - 1):
-            powers.append(field.mul(powers[-1], at))
         units = np.eye(self.packed, dtype=np.uint64)
         inverse = np.stack([field.interpolate(at, unit) for unit in units], axis=1)
-        high = np.stack(powers[self.packed :], axis=1) if self.threshold > self.packed else None
-        if high is None:
-            return inverse
+        high = power_rows(field, at, self.threshold)[:, self.packed :]
         return np.concatenate([inverse, field.neg(field.matmul(inverse, high))], axis=1)
 
 
@@ -615,7 +619,7 @@ def _require_complete(tags: list[_PartTag]) -> None:
 
 
 def _short_digest(*fields: bytes) -> bytes:
-    return hashlib.sha256(length_prefixed(*fields)).digest()[: _DEALING_BITS // 8]
+    return hashlib.sha256(length_prefixed(*fields)).digest()[: DEALING_BITS // 8]
 
 
 def _write_residues(field: PrimeField, integers: NDArray[np.generic], out: Words) -> None:
@@ -628,10 +632,6 @@ def _write_residues(field: PrimeField, integers: NDArray[np.generic], out: Words
 
 def _fill_zeros(known: Words, _start: int, _stop: int) -> None:
     known[:] = 0
-
-
-def _columns(shape: tuple[int, ...], packed: int) -> int:
-    return -(-math.prod(shape) // packed)
 
 
 def _padded(columns: int) -> int:
