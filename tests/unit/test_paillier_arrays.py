@@ -28,7 +28,16 @@ Keys = tuple[PublicKey, PrivateKey]
 Change = Callable[[CipherArray], Any]
 
 MATRIX = np.arange(6).reshape(2, 3) - 2
-STRANGERS = ["7", b"7", None, 1j, Decimal(2), Fraction(1, 2), [1, "2"], [None], {}, object()]
+
+
+class Stranger:
+    """An object that nobody knows."""
+
+    def __repr__(self) -> str:
+        return "Stranger()"
+
+
+STRANGERS = ["7", b"7", None, 1j, Decimal(2), Fraction(1, 2), [1, "2"], [None], {}, Stranger()]
 
 
 @pytest.fixture(scope="module")

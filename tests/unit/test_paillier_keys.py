@@ -492,7 +492,7 @@ class TestEncryption:
             [1, None],
             [Decimal(1)],
             {"a": 1},
-            object(),
+            slice(1),
             np.array(["2024-01-01"], "datetime64[D]"),
             np.zeros(2, [("a", int)]),
         ],

@@ -31,7 +31,16 @@ from veilsum.wire import Kind, Writer
 Keys = tuple[PublicKey, PrivateKey]
 
 VALUES = np.array([[0.5, -1.25, 8.0], [-8.0, 0.0, 3.0]])
-STRANGERS = ["7", b"7", None, {}, object()]
+
+
+class Stranger:
+    """An object that nobody knows."""
+
+    def __repr__(self) -> str:
+        return "Stranger()"
+
+
+STRANGERS = ["7", b"7", None, {}, Stranger()]
 HUGE = 2.0**900
 
 
