@@ -103,6 +103,13 @@ class Rig:
         scalars = self._secrets(is_random)
         return [partial(self._cipher.power, s, MESSAGE_BITS, ONE_THREAD) for s in scalars]
 
+    def key_share(self, is_random: Classes) -> Calls:
+        """Raise to an exponent as long as a share of a key, which is the secret."""
+        shape = (len(is_random), 1, 2 * BITS // 64)
+        exponents = self._random.integers(0, 2**64, shape, dtype=np.uint64)
+        exponents[~is_random] = 0
+        return [partial(self._cipher.power, e, 2 * BITS, ONE_THREAD) for e in exponents]
+
     def public_weight(self, is_random: Classes) -> Calls:
         """Weigh by a weight of 62 bits: a leak, since weights are public and zeros skipped."""
         weights = self._secrets(is_random)
@@ -241,6 +248,7 @@ def rows(count: int) -> Iterator[Row]:
         "encrypt with the private key: exponent": rig.private_exponent,
         "decrypt: plaintext": rig.decryption,
         "multiply: scalar": rig.scalar,
+        "decryption share: exponent": rig.key_share,
     }
     for work, subject in subjects.items():
         yield measure(work, subject, count, control=False)

@@ -115,8 +115,8 @@ ciphertexts multiply(const ciphertexts& a, const ciphertexts& b, std::size_t thr
 ciphertexts power(const ciphertexts& c, const word_array& exponents, std::size_t bits,
                   std::size_t threads) {
   require_dimensions(exponents, 2, "exponents");
-  require(extent(exponents, 0) == c.vector.size() && extent(exponents, 1) >= 1,
-          "exponents must be (count, limbs)");
+  const bool fits = extent(exponents, 0) == c.vector.size() || extent(exponents, 0) == 1;
+  require(fits && extent(exponents, 1) >= 1, "exponents must be (count, limbs) or (1, limbs)");
   require(bits <= 64 * extent(exponents, 1), "exponents must have that many bits");
   const auto e = read(exponents);
   const std::size_t limbs = extent(exponents, 1);

@@ -11,7 +11,9 @@ namespace veilsum::schemes {
 namespace {
 
 // A table of 2^w entries pays for itself with long exponents only.
-std::size_t scalar_window_bits(std::size_t bits) { return bits <= 16 ? 2 : bits <= 64 ? 3 : 4; }
+std::size_t scalar_window_bits(std::size_t bits) {
+  return bits <= 16 ? 2 : bits <= 64 ? 3 : bits <= 512 ? 4 : 5;
+}
 
 // Terms of one multi-exponentiation: more would gain little and hold more memory.
 constexpr std::size_t terms_together = 4096;
@@ -39,6 +41,7 @@ cipher_vector cipher_vector::power(view<const word> exponents, std::size_t limbs
                                    std::size_t threads) const {
   cipher_vector result(*m_, count_);
   const std::size_t width = scalar_window_bits(bits), count = window_count(bits, width);
+  const std::size_t stride = exponents.size == limbs ? 0 : limbs;
   parallel_for(blocks(), 1, threads, [&](std::size_t begin, std::size_t end) {
     secret_words scratch(m_->power_scratch_size(width));
     secret_words windows(count * lanes());
@@ -46,7 +49,7 @@ cipher_vector cipher_vector::power(view<const word> exponents, std::size_t limbs
       std::fill(windows.begin(), windows.end(), 0);
       for (std::size_t l = 0; l < lanes() && b * lanes() + l < count_; ++l)
         write_windows(windows.data() + l, lanes(),
-                      exponents.slice((b * lanes() + l) * limbs, limbs), count, width);
+                      exponents.slice((b * lanes() + l) * stride, limbs), count, width);
       m_->power(result.block(b), block(b), windows, width, scratch.data());
     }
   });

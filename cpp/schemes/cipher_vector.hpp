@@ -29,8 +29,8 @@ class cipher_vector {
   const word* block(std::size_t i) const { return data_.data() + i * m_->block_size(); }
 
   cipher_vector multiply(const cipher_vector& other, std::size_t threads) const;
-  // Each ciphertext to the power of its own exponent (rows of `limbs` words, non-negative), of which
-  // `bits` bits are used: constant time in the exponents, not in `bits`.
+  // Each ciphertext to the power of its own exponent (rows of `limbs` words, non-negative), or all of
+  // them to the power of the only row. `bits` bits are used: constant time in the exponents, not in `bits`.
   cipher_vector power(view<const word> exponents, std::size_t limbs, std::size_t bits,
                       std::size_t threads) const;
   // Where a mask word is all ones the element of `chosen`, else this one's.

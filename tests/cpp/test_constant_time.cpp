@@ -121,6 +121,16 @@ void scalar_product() {
   expect_same(chosen, c.power(factors, 1, 3, 1).select(masks, c));
 }
 
+// What a decryption share and its proof raise ciphertexts to: one secret exponent, and a long one.
+void shared_exponent() {
+  const paillier_public_key pub = public_key();
+  const cipher_vector c = sample(pub);
+  numbers random(3);
+  const secret_words exponent = random.integer(10);
+  cipher_vector raised = c.power(undefined(exponent), exponent.size(), 64 * exponent.size(), 1);
+  expect_same(raised, c.power(exponent, exponent.size(), 64 * exponent.size(), 1));
+}
+
 void packing() {
   for (std::size_t bits : {2u, 17u, 32u, 33u, 63u}) {
     const schemes::slot_layout layout{192 / bits, bits, 3};
@@ -312,6 +322,7 @@ constexpr subject subjects[] = {
     {"encoding", encoding},
     {"residues", residues},
     {"scalar_product", scalar_product},
+    {"shared_exponent", shared_exponent},
     {"packing", packing},
     {"roots", roots},
     {"responses", responses},

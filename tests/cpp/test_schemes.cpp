@@ -191,6 +191,24 @@ void residues_are_powers_and_hold_nothing(const keys& k) {
   CHECK(k.decrypt(residues) == secret_words(count, 0));
 }
 
+void one_exponent_serves_every_ciphertext(const keys& k) {
+  numbers random(4);
+  const schoolbook squares(product(toy_paillier::n, toy_paillier::n));
+  for (std::size_t limbs : {1u, 4u, 9u})
+    for (std::size_t count : {0u, 1u, 13u}) {
+      const secret_words exponent = random.integer(limbs);
+      const cipher_vector c = k.encrypt(messages(count));
+      const secret_words rows = canonical(c);
+      const secret_words powers = canonical(c.power(exponent, limbs, 64 * limbs, 2));
+      for (std::size_t i = 0; i < count; ++i) {
+        const auto at = [&](const secret_words& all) {
+          return view<const word>(all).slice(i * width, width);
+        };
+        CHECK(squares.residue(at(powers)) == squares.power(at(rows), exponent));
+      }
+    }
+}
+
 void inverses_hold_the_negatives(const keys& k) {
   // n (p - 1) (q - 1) - 1: the power that inverts modulo n^2.
   const secret_words one{1};
@@ -385,6 +403,7 @@ int main() {
     words_become_ciphertexts_and_come_back(k);
     numbers_out_of_range_are_seen(k);
     residues_are_powers_and_hold_nothing(k);
+    one_exponent_serves_every_ciphertext(k);
     inverses_hold_the_negatives(k);
     weighing_by_one_is_a_product(k);
     weighing_is_right_for_every_shape(k);

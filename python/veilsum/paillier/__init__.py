@@ -24,17 +24,22 @@ from veilsum.paillier.proofs import (
     encrypt_with_proof,
     proof_context,
 )
+from veilsum.paillier.threshold import DecryptionShare, KeyShare, ThresholdKey, deal_key
 
 __all__ = [
     "CipherArray",
+    "DecryptionShare",
     "KeyCertificate",
+    "KeyShare",
     "PackedArray",
     "PlaintextProof",
     "PrivateKey",
     "PublicKey",
     "RandomnessPool",
+    "ThresholdKey",
     "aggregate",
     "certify",
+    "deal_key",
     "encrypt_packed_with_proof",
     "encrypt_with_proof",
     "keygen",

@@ -110,8 +110,13 @@ def decrypt_rows(
             "could give the key away; try again, and distrust this machine"
         )
     if status != "good":
-        raise BudgetExceeded(
-            "ciphertexts: a plaintext is beyond the bound that the array states; "
-            "the array was altered, or encrypted with another encoding"
-        )
+        raise beyond_limit()
     return rows
+
+
+def beyond_limit() -> BudgetExceeded:
+    """Say that a plaintext is not within the limit that its array states."""
+    return BudgetExceeded(
+        "ciphertexts: a plaintext is beyond the bound that the array states; "
+        "the array was altered, or encrypted with another encoding"
+    )

@@ -18,6 +18,7 @@ import hashlib
 import operator
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, NoReturn, Self
 
 import gmpy2
@@ -542,21 +543,7 @@ class PrivateKey(_Encryptor):
         OverflowError
             If the scale is not 1 and a result is beyond float64.
         """
-        if isinstance(ciphertexts, PackedArray):
-            limbs = ciphertexts._packing.limbs
-            rows = self._decrypt_rows(ciphertexts._ciphertexts, limbs, threads)
-            return ciphertexts._values(rows, threads)
-        if not isinstance(ciphertexts, CipherArray):
-            raise TypeError(
-                f"ciphertexts: got {type(ciphertexts).__name__}, "
-                "expected CipherArray or PackedArray"
-            )
-        limit = ciphertexts.limit
-        rows = self._decrypt_rows(ciphertexts, signed_limbs(limit), threads)
-        integers = from_rows(rows, limit).reshape(ciphertexts.shape)
-        if ciphertexts.scale == 1:
-            return integers
-        return FixedPoint(scale=ciphertexts.scale, bound=1.0).dequantise(integers, limit=limit)
+        return _opened(ciphertexts, lambda c, limbs: self._decrypt_rows(c, limbs, threads), threads)
 
     def _decrypt_rows(
         self, ciphertexts: CipherArray, limbs: int, threads: int | None
@@ -684,15 +671,30 @@ def keygen(bits: int = 3072, *, insecure: bool = False) -> tuple[PublicKey, Priv
     >>> priv.decrypt(pub.encrypt([1, -2]) + pub.encrypt([10, 20]))
     array([11, 18])
     """
-    bits = operator.index(bits)
-    if bits % 64 != 0 or not _SMALLEST_BITS <= bits <= _LARGEST_BITS:
-        raise InvalidKey(
-            f"bits: got {bits}, expected a multiple of 64 from {_SMALLEST_BITS} to {_LARGEST_BITS}"
-        )
-    if bits < _SECURE_BITS and not insecure:
-        raise InvalidKey(_too_short(bits))
+    bits = _checked_bits(bits, insecure=insecure)
     private = PrivateKey._with_random_base(*_random_primes(bits // 2), insecure=insecure)
     return private.public_key, private
+
+
+def _opened(
+    ciphertexts: CipherArray | PackedArray,
+    open_rows: Callable[[CipherArray, int], NDArray[np.uint64]],
+    threads: int | None,
+) -> NDArray[Any]:
+    """Decode what `open_rows` decrypts: rows of so many words, none beyond the array's limit."""
+    if isinstance(ciphertexts, PackedArray):
+        rows = open_rows(ciphertexts._ciphertexts, ciphertexts._packing.limbs)
+        return ciphertexts._values(rows, threads)
+    if not isinstance(ciphertexts, CipherArray):
+        raise TypeError(
+            f"ciphertexts: got {type(ciphertexts).__name__}, expected CipherArray or PackedArray"
+        )
+    limit = ciphertexts.limit
+    rows = open_rows(ciphertexts, signed_limbs(limit))
+    integers = from_rows(rows, limit).reshape(ciphertexts.shape)
+    if ciphertexts.scale == 1:
+        return integers
+    return FixedPoint(scale=ciphertexts.scale, bound=1.0).dequantise(integers, limit=limit)
 
 
 def _set(instance: object, **attributes: object) -> None:
@@ -747,6 +749,17 @@ def _random_base(n: int) -> int:
         x = randomness.random_below(n)
         if gmpy2.gcd(x, n) == 1 and gmpy2.gcd(x**4 - 1, n) == 1:
             return -x * x % n
+
+
+def _checked_bits(bits: int, *, insecure: bool) -> int:
+    bits = operator.index(bits)
+    if bits % 64 != 0 or not _SMALLEST_BITS <= bits <= _LARGEST_BITS:
+        raise InvalidKey(
+            f"bits: got {bits}, expected a multiple of 64 from {_SMALLEST_BITS} to {_LARGEST_BITS}"
+        )
+    if bits < _SECURE_BITS and not insecure:
+        raise InvalidKey(_too_short(bits))
+    return bits
 
 
 def _check_length(n: int) -> None:
