@@ -14,12 +14,13 @@ Layout, all integers little-endian::
     text                blob of UTF-8
     integer             u8 sign (1: negative), u32 length, magnitude without leading zero bytes
     shape               u8 number of axes, u64 for each
-    array               u8 dtype (1: uint8, 2: uint64, 3: int64), shape, elements in C order
+    array               u8 dtype (1: uint8, 2: uint64, 3: int64, 4: uint32), shape, elements as in C
 
 Each value has one encoding, and a reader refuses every other; 0.0 and -0.0 are two values. Lengths
 are compared with a cap and with what is left of the message before anything is allocated.
 """
 
+import hashlib
 import math
 import struct
 from collections.abc import Sequence
@@ -57,7 +58,12 @@ MAX_AXES = 32
 
 _HEADER = struct.Struct("<4sBBQ")
 _FLOAT64 = struct.Struct("<d")
-_DTYPE_CODES = {"uint8": 1, "uint64": 2, "int64": 3}
+_DTYPE_CODES = {
+    np.dtype(np.uint8): 1,
+    np.dtype(np.uint64): 2,
+    np.dtype(np.int64): 3,
+    np.dtype(np.uint32): 4,
+}
 
 
 class Kind(IntEnum):
@@ -79,6 +85,12 @@ class Kind(IntEnum):
     SUM_OPENING = 14
     ANSWERS = 15
     MASKED_SHARES = 16
+    THRESHOLD_KEY = 17
+    KEY_SHARE = 18
+    DECRYPTION_SHARE = 19
+    IDENTITY = 21
+    DIRECTORY = 22
+    SESSION = 23
 
 
 _KINDS = frozenset(Kind)
@@ -157,14 +169,26 @@ class Writer:
             self.u64(extent)
 
     def array(self, value: NDArray[Any]) -> None:
-        """Write an array of dtype uint8, uint64 or int64; raises TypeError for others."""
-        code = _DTYPE_CODES.get(value.dtype.name)
+        """Write an array of dtype uint8, uint32, uint64 or int64; raises TypeError for others.
+
+        It is read when the message is finished: until then it must not change.
+        """
+        code = _DTYPE_CODES.get(value.dtype.newbyteorder("="))
         if code is None:
-            raise TypeError(f"value: got dtype {value.dtype}, expected {', '.join(_DTYPE_CODES)}")
+            raise TypeError(
+                f"value: got dtype {value.dtype}, expected {', '.join(map(str, _DTYPE_CODES))}"
+            )
         self.u8(code)
         self.shape(value.shape)
         elements = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
-        self._parts.append(elements.tobytes())
+        self._parts.append(elements.reshape(-1).view(np.uint8).data)
+
+    def digest(self) -> bytes:
+        """Hash what was written so far: 32 bytes, as `Reader.digest` of the same fields."""
+        hashed = hashlib.sha256()
+        for part in self._parts:
+            hashed.update(part)
+        return hashed.digest()
 
     def finish(self) -> bytes:
         """Return the message; raises ValueError when its body exceeds `MAX_BODY_BYTES`."""
@@ -269,6 +293,13 @@ class Reader:
         _check_cap("blob length", count, max_bytes)
         return bytes(self._take(count))
 
+    def exactly(self, count: int) -> bytes:
+        """Read a blob of exactly that many bytes."""
+        value = self.blob(max_bytes=count)
+        if len(value) != count:
+            raise DeserializationError(f"blob: got {len(value)} bytes, expected {count}")
+        return value
+
     def text(self, *, max_bytes: int = MAX_TEXT_BYTES) -> str:
         """Read a string of at most `max_bytes` bytes of UTF-8."""
         try:
@@ -289,14 +320,24 @@ class Reader:
         self, dtype: DTypeLike, *, max_axes: int = MAX_AXES, max_size: int = MAX_ELEMENTS
     ) -> NDArray[Any]:
         """Read an array of that dtype into new, writable memory."""
+        return self.view(dtype, max_axes=max_axes, max_size=max_size).astype(dtype)
+
+    def view(
+        self, dtype: DTypeLike, *, max_axes: int = MAX_AXES, max_size: int = MAX_ELEMENTS
+    ) -> NDArray[Any]:
+        """Read an array of that dtype where it lies: read-only, little-endian, any alignment."""
         expected = np.dtype(dtype)
         code = self.u8()
-        if code != _DTYPE_CODES[expected.name]:
+        if code != _DTYPE_CODES[expected]:
             raise DeserializationError(f"array: got dtype code {code}, expected {expected}")
         shape = self.shape(max_axes=max_axes, max_size=max_size)
         elements = self._take(math.prod(shape) * expected.itemsize)
-        stored = np.frombuffer(elements, expected.newbyteorder("<"))
-        return stored.astype(expected).reshape(shape)
+        stored = np.frombuffer(elements.toreadonly(), expected.newbyteorder("<"))
+        return stored.reshape(shape)
+
+    def digest(self) -> bytes:
+        """Hash what was read so far: 32 bytes."""
+        return hashlib.sha256(self._body[: self._at]).digest()
 
     def finish(self) -> None:
         """Refuse bytes after the last field."""

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from veilsum.field import GOLDILOCKS, MERSENNE61, P50, P257, PrimeField, WideField
+from veilsum.field import GOLDILOCKS, MERSENNE61, P31, P50, P257, PrimeField, WideField
 
 Field = PrimeField | WideField
 
 FIELDS: dict[str, Field] = {
+    "P31": P31,
     "P50": P50,
     "GOLDILOCKS": GOLDILOCKS,
     "MERSENNE61": MERSENNE61,
@@ -212,7 +213,7 @@ def test_transforms_evaluate_at_all_roots_of_unity(field: Field, length: int) ->
 
 
 @pytest.mark.parametrize("length", [2**12, 2**16])
-@pytest.mark.parametrize("name", ["P50", "GOLDILOCKS", "65537"])
+@pytest.mark.parametrize("name", ["P31", "P50", "GOLDILOCKS", "65537"])
 def test_long_transforms_evaluate_at_roots_of_unity(name: str, length: int) -> None:
     field = FIELDS[name]
     p, root = field.modulus, root_of_unity(field, length)
@@ -230,7 +231,9 @@ def test_long_transforms_evaluate_at_roots_of_unity(name: str, length: int) -> N
 
 
 @pytest.mark.parametrize(
-    ("field", "root"), [(P50, P50.root), (GOLDILOCKS, GOLDILOCKS.root)], ids=["P50", "GOLDILOCKS"]
+    ("field", "root"),
+    [(P31, P31.root), (P50, P50.root), (GOLDILOCKS, GOLDILOCKS.root)],
+    ids=["P31", "P50", "GOLDILOCKS"],
 )
 def test_roots_are_the_documented_ones(field: PrimeField, root: Callable[[int], int]) -> None:
     order = 1
@@ -259,7 +262,15 @@ def test_polynomials_are_evaluated_and_found_from_their_values(field: Field, dat
 
 
 # Word fields change the algorithm at some hundreds of points: see cpp/schemes/polynomial.cpp.
-SIZES = {"P50": 1500, "GOLDILOCKS": 1500, "MERSENNE61": 400, "P257": 40, "97": 97, "65537": 1500}
+SIZES = {
+    "P31": 1500,
+    "P50": 1500,
+    "GOLDILOCKS": 1500,
+    "MERSENNE61": 400,
+    "P257": 40,
+    "97": 97,
+    "65537": 1500,
+}
 
 
 @pytest.mark.parametrize("name", SIZES)

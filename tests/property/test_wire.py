@@ -14,7 +14,7 @@ from veilsum.wire import Kind, Reader, Writer, length_prefixed
 STEADY = settings(deadline=None, derandomize=True)
 
 shapes = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
-arrays = st.sampled_from(["uint8", "uint64", "int64"]).flatmap(
+arrays = st.sampled_from(["uint8", "uint32", "uint64", "int64"]).flatmap(
     lambda dtype: hnp.arrays(dtype, shapes)
 )
 VALUES: dict[str, st.SearchStrategy[Any]] = {

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from veilsum import _core, randomness
 from veilsum.errors import DecodingError, DuplicateShare, InsufficientShares
-from veilsum.field import GOLDILOCKS, P50, PrimeField
+from veilsum.field import GOLDILOCKS, P31, P50, PrimeField
 from veilsum.shamir import decoding
 from veilsum.shamir.decoding import find_liars
 
@@ -125,7 +125,13 @@ def test_the_combination_is_drawn_from_the_source_of_randomness() -> None:
 
 @pytest.mark.parametrize(
     ("modulus", "interleaved", "count"),
-    [(13, False, 22), (65537, False, 5), (P50.modulus, False, 2), (P50.modulus, True, 3)],
+    [
+        (13, False, 22),
+        (65537, False, 5),
+        (P31.modulus, False, 3),
+        (P50.modulus, False, 2),
+        (P50.modulus, True, 3),
+    ],
 )
 def test_as_many_combinations_as_make_a_miss_improbable(
     modulus: int, interleaved: bool, count: int, monkeypatch: pytest.MonkeyPatch

@@ -10,13 +10,15 @@ import pytest
 
 from veilsum import field, randomness
 from veilsum.errors import BudgetExceeded
-from veilsum.field import GOLDILOCKS, P50, PrimeField, kernel_info
+from veilsum.field import GOLDILOCKS, P31, P50, PrimeField, kernel_info
 
 F13 = PrimeField(13)
 
 
 def test_the_named_fields_have_room_for_transforms() -> None:
+    assert P31.modulus == 2130706433 == 127 * 2**24 + 1
     assert P50.modulus == 1125899437080577
+    assert P31.longest_transform == 2**24
     assert (P50.modulus - 1) % 2**24 == 0
     assert GOLDILOCKS.modulus == 2**64 - 2**32 + 1
     assert (GOLDILOCKS.modulus - 1) % 2**32 == 0

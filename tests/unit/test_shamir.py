@@ -19,7 +19,7 @@ from veilsum.errors import (
     InsufficientShares,
     InvalidShare,
 )
-from veilsum.field import GOLDILOCKS, P50, PrimeField
+from veilsum.field import GOLDILOCKS, MERSENNE61, P31, P50, PrimeField
 from veilsum.shamir import Shares, opening, reconstruction, sharing
 from veilsum.shamir import newton as newton_module
 from veilsum.wire import Kind, Writer
@@ -566,6 +566,33 @@ class TestArithmetic:
         received = [Shares.from_bytes(row.to_bytes()) for row in rows if isinstance(row, Shares)]
         total = shamir.reconstruct(Shares.join(received))
         np.testing.assert_array_equal(total, np.sum(secrets, axis=0))
+
+    @pytest.mark.parametrize(
+        "field", [F13, P31, P50, MERSENNE61, PrimeField(2**63 - 25), GOLDILOCKS], ids=str
+    )
+    def test_rows_added_at_once_are_rows_added_one_after_the_other(self, field: PrimeField) -> None:
+        limit = min(field.limit, 1 << 40)
+        for count in (1, 2, 3, 4, 5, 8, 9, 16, 17, 33):
+            dealings = [dealt([0, 0], field=field, bound=limit // count) for _ in range(count)]
+            # The largest residues are the hardest to reduce.
+            most = np.full((5, 2), field.modulus - 1, np.uint64)
+            for made in (dealings, [one.with_values(most) for one in dealings]):
+                at_once, in_turn = Shares.sum(made), sum(made[1:], made[0])
+                np.testing.assert_array_equal(at_once.values, in_turn.values)
+                assert (at_once.bound, at_once.dealing) == (in_turn.bound, in_turn.dealing)
+                assert at_once.dtype == np.int64 or count == 1
+                assert not at_once.values.flags.writeable
+
+    def test_what_cannot_be_added_one_after_the_other_cannot_be_added_at_once(self) -> None:
+        s = dealt([1, 2], bound=2**48)
+        for others, error, match in [
+            ([], InsufficientShares, "expected the shares of at least one"),
+            ([s, dealt([1, 2], threshold=2)], InconsistentShares, "threshold"),
+            ([s[:2], s[1:3]], InconsistentShares, "the same holders"),
+            ([s, s], BudgetExceeded, "bound: got"),
+        ]:
+            with pytest.raises(error, match=match):
+                Shares.sum(others)
 
     def test_holders_that_added_different_dealings_do_not_join(self) -> None:
         s, t, u = dealt(), dealt(), dealt()

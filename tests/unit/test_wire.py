@@ -1,5 +1,6 @@
 """The wire format: what writers refuse, and that caps act before memory is taken."""
 
+import hashlib
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -41,6 +42,12 @@ def test_kinds_keep_their_numbers() -> None:
         "SUM_OPENING": 14,
         "ANSWERS": 15,
         "MASKED_SHARES": 16,
+        "THRESHOLD_KEY": 17,
+        "KEY_SHARE": 18,
+        "DECRYPTION_SHARE": 19,
+        "IDENTITY": 21,
+        "DIRECTORY": 22,
+        "SESSION": 23,
     }
 
 
@@ -105,6 +112,56 @@ def test_arrays_are_read_into_new_writable_memory() -> None:
     array[0] = 7
     data[-32:] = bytes(32)
     assert array.tolist() == [7, 1, 2, 3]
+
+
+def test_a_view_is_read_where_it_lies_and_cannot_be_written() -> None:
+    data = bytearray(message(("u8", 1), ("array", np.arange(4, dtype=np.uint32))))
+    reader = Reader(data, Kind.MESSAGE)
+    reader.u8()
+    view = reader.view(np.uint32)
+    reader.finish()
+    assert view.dtype == np.uint32
+    assert view.tolist() == [0, 1, 2, 3]
+    assert not view.flags.writeable
+    with pytest.raises(ValueError, match="read-only"):
+        view[0] = 7
+    data[-1] = 1
+    assert view.tolist() == [0, 1, 2, 3 + 2**24]
+
+
+def test_a_view_is_capped_as_an_array_is() -> None:
+    data = message(("array", np.arange(4, dtype=np.uint32)))
+    for read in (Reader.view, Reader.array):
+        with pytest.raises(DeserializationError, match="number of elements: got 4"):
+            read(Reader(data, Kind.MESSAGE), np.uint32, max_size=3)
+        with pytest.raises(DeserializationError, match="number of axes: got 1"):
+            read(Reader(data, Kind.MESSAGE), np.uint32, max_axes=0)
+        with pytest.raises(DeserializationError, match="dtype code 4, expected uint64"):
+            read(Reader(data, Kind.MESSAGE), np.uint64)
+
+
+def test_an_array_of_uint32_takes_four_bytes_an_element() -> None:
+    lengths = [len(message(("array", np.zeros(count, np.uint32)))) for count in (0, 1, 1000)]
+    assert lengths[1] - lengths[0] == 4
+    assert lengths[2] - lengths[0] == 4000
+
+
+def test_a_digest_is_the_sha256_of_the_fields_so_far() -> None:
+    writer = Writer(Kind.MESSAGE)
+    assert writer.digest() == hashlib.sha256(b"").digest()
+    writer.text("holder-2")
+    writer.array(np.arange(3, dtype=np.int64))
+    first = writer.digest()
+    body = writer.finish()[14:]
+    assert first == hashlib.sha256(body).digest()
+    writer.u8(9)
+    assert writer.digest() == hashlib.sha256(body + b"\x09").digest()
+    reader = Reader(writer.finish(), Kind.MESSAGE)
+    reader.text()
+    reader.array(np.int64)
+    assert reader.digest() == first
+    reader.u8()
+    assert reader.digest() == writer.digest()
 
 
 @pytest.mark.parametrize("container", [bytes, bytearray, memoryview])

@@ -40,6 +40,9 @@ PACKED_ARRAY_KIND = 6
 KEY_CERTIFICATE_KIND = 7
 PLAINTEXT_PROOF_KIND = 8
 SEALED_KEY_KIND = 9
+THRESHOLD_KEY_KIND = 17
+KEY_SHARE_KIND = 18
+DECRYPTION_SHARE_KIND = 19
 DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 LAYOUTS = ("integers", "roots", "additive")
 
@@ -349,13 +352,15 @@ def shares_bytes(
     points: list[int],
     row_extents: list[int],
     values: list[list[int]],
+    word: str | None = None,
     **_: Any,
 ) -> bytes:
     body = u64(modulus) + u64(threshold) + u64(shares) + u8(LAYOUTS.index(layout)) + u64(packed)
     body += u8(DTYPES.index(dtype)) + integer(bound) + blob(dealing.to_bytes(16, "little"))
     body += shape(extents)
     body += array("uint64", [len(points)], points)
-    body += array("uint64", [len(values), *row_extents], list(itertools.chain(*values)))
+    word = word or ("uint32" if modulus < 2**32 else "uint64")
+    body += array(word, [len(values), *row_extents], list(itertools.chain(*values)))
     return message(SHARES_KIND, body)
 
 
@@ -447,6 +452,7 @@ def bad_shares_bytes(good: list[dict[str, Any]]) -> list[dict[str, str]]:
             {"values": [[2**31 - 1], [1], [2], [3]]},
         ),
         ("the same point twice", "DuplicateShare", plain, {"points": [1, 2, 2, 4]}),
+        ("long words for a short modulus", "DeserializationError", plain, {"word": "uint64"}),
         ("no secret a polynomial", "DeserializationError", plain, {"packed": 0}),
         ("packed above the threshold", "DeserializationError", plain, {"packed": 3}),
         ("as many secrets as the threshold", "DeserializationError", plain, {"packed": 2}),
@@ -1746,6 +1752,104 @@ def beyond(kind: int, numbers: list[int], refused: list[int]) -> list[dict[str, 
     ]
 
 
+# Shared keys
+
+# Both safe, just below a power of two and seven eighths of it.
+SAFE_PRIMES = {256: (2**256 - 36113, 7 * 2**253 - 48021), 128: (2**128 - 15449, 7 * 2**125 - 3741)}
+
+
+def threshold_vectors(rng: random.Random) -> dict[str, Any]:
+    small, large = (paillier_key(rng, *SAFE_PRIMES[bits]) for bits in (128, 256))
+    return {
+        "origin": "Damgard, Jurik 2001, section 4.1, and Chaum, Pedersen 1992, on Python integers",
+        "keys": [
+            threshold_case(rng, small, 1, 1, [5, -7]),
+            threshold_case(rng, small, 5, 3, [-(2**62), -1, 0, 1, 2**62]),
+            threshold_case(rng, large, 3, 2, [2**40 + 1, -7, 2**62]),
+            threshold_case(rng, large, 2, 2, []),
+        ],
+    }
+
+
+def threshold_case(
+    rng: random.Random, key: dict[str, Any], holders: int, threshold: int, messages: list[int]
+) -> dict[str, Any]:
+    """A key that is dealt by a drawn polynomial, and what its holders answer."""
+    n, square = key["n"], key["n"] ** 2
+    order = (key["p"] // 2) * (key["q"] // 2)
+    group = n * order
+    polynomial = [order * pow(order, -1, n), *(rng.randrange(group) for _ in range(threshold - 1))]
+    delta = math.factorial(holders)
+    exponents = [delta * evaluate(polynomial, i, group) % group for i in range(1, holders + 1)]
+    v = pow(rng.randrange(square), 2, square)
+    powers = [pow(v, e, square) for e in exponents]
+    public = bytes.fromhex(key["public_bytes"])
+    numbers = b"".join(map(integer, powers))
+    written = message(
+        THRESHOLD_KEY_KIND,
+        blob(public) + u32(threshold) + integer(v) + u32(holders) + numbers,
+    )
+    digest = hashlib.sha256(blob(b"veilsum/v1 threshold key") + blob(written)).digest()
+    c = [(1 + m * n) * pow(key["h_s"], rng.getrandbits(64), square) % square for m in messages]
+    asked = array_bytes(key, limit=2**62, ciphertexts=c)
+    shared = {"digest": digest, "v": v, "powers": powers}
+    return {
+        "bits": key["bits"],
+        "bytes": written.hex(),
+        "fingerprint": digest.hex(),
+        "threshold": threshold,
+        "exponents": exponents,
+        "key_shares": [
+            message(KEY_SHARE_KIND, blob(digest) + u32(i) + integer(e)).hex()
+            for i, e in enumerate(exponents, 1)
+        ],
+        "messages": messages,
+        "array": asked.hex(),
+        "context": b"session 7".hex(),
+        "answers": [
+            decryption_share(rng, key, shared, i, e, c, asked) for i, e in enumerate(exponents, 1)
+        ],
+    }
+
+
+def decryption_share(
+    rng: random.Random,
+    key: dict[str, Any],
+    shared: dict[str, Any],
+    holder: int,
+    exponent: int,
+    c: list[int],
+    asked: bytes,
+) -> dict[str, Any]:
+    """One holder's answer, from a drawn mask."""
+    square, width = key["n"] ** 2, key["bits"] // 4
+    s = [pow(x, 2 * exponent, square) for x in c]
+    y = rng.getrandbits(2 * key["bits"] + 256)
+    stored = b"".join(x.to_bytes(width, "little") for x in s)
+    parts = (
+        b"veilsum/v1 decryption share",
+        shared["digest"],
+        holder.to_bytes(4, "little"),
+        b"session 7",
+        asked,
+        stored,
+    )
+    digest = hashlib.shake_256(b"".join(map(blob, parts))).digest(64)
+    stream = hashlib.shake_256(blob(b"weights") + blob(digest)).digest(16 * len(c))
+    weights = [int.from_bytes(stream[i : i + 16], "little") for i in range(0, len(stream), 16)]
+    base = math.prod(pow(x, 4 * r, square) for x, r in zip(c, weights, strict=True)) % square
+    power = math.prod(pow(x, 2 * r, square) for x, r in zip(s, weights, strict=True)) % square
+    assert power == pow(base, exponent, square)
+    commitments = [pow(x, y, square).to_bytes(width, "little") for x in (shared["v"], base)]
+    hashed = b"".join(map(blob, (b"challenge", digest, *commitments)))
+    e = int.from_bytes(hashlib.shake_256(hashed).digest(16), "little")
+    z = y + e * exponent
+    words = [x >> 64 * i & (2**64 - 1) for x in s for i in range(width // 8)]
+    rows = array("uint64", [len(s), width // 8], words)
+    body = blob(shared["digest"]) + u32(holder) + rows + integer(e) + integer(z)
+    return {"y": y, "shares": s, "bytes": message(DECRYPTION_SHARE_KIND, body).hex()}
+
+
 # Wire
 
 
@@ -1890,7 +1994,12 @@ def shape(extents: Sequence[int]) -> bytes:
 
 
 def array(dtype: str, extents: Sequence[int], elements: Sequence[int]) -> bytes:
-    code, letter = {"uint8": (1, "B"), "uint64": (2, "Q"), "int64": (3, "q")}[dtype]
+    code, letter = {
+        "uint8": (1, "B"),
+        "uint32": (4, "I"),
+        "uint64": (2, "Q"),
+        "int64": (3, "q"),
+    }[dtype]
     return u8(code) + shape(extents) + struct.pack(f"<{len(elements)}{letter}", *elements)
 
 
@@ -1903,6 +2012,7 @@ FILES = {
     "proofs.json": proof_vectors,
     "sealed_keys.json": sealed_vectors,
     "shamir.json": shamir_vectors,
+    "threshold.json": threshold_vectors,
     "wire.json": wire_vectors,
 }
 

@@ -16,7 +16,7 @@ from veilsum.encoding import as_integer, as_integers, require_within
 from veilsum.randomness import random_residues
 from veilsum.threads import thread_count
 
-__all__ = ["GOLDILOCKS", "MERSENNE61", "P50", "PrimeField", "kernel_info"]
+__all__ = ["GOLDILOCKS", "MERSENNE61", "P31", "P50", "PrimeField", "kernel_info"]
 
 _GOLDILOCKS_MODULUS = (1 << 64) - (1 << 32) + 1
 _NO_RESIDUE = np.uint64((1 << 64) - 1)  # of any field
@@ -715,6 +715,7 @@ def _public_exponent(exponent: int) -> int:
     return exponent
 
 
+P31 = PrimeField((1 << 31) - (1 << 24) + 1)  # so close to 2**31 that draws are seldom rejected
 P50 = PrimeField(1125899437080577)
 MERSENNE61 = PrimeField((1 << 61) - 1)
 GOLDILOCKS = PrimeField(_GOLDILOCKS_MODULUS)

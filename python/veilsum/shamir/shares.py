@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from numbers import Integral
 from typing import Any, NoReturn, Self
 
@@ -246,6 +247,48 @@ class Shares:
             points=sealed(np.concatenate([part.points for part in parts])),
         )
 
+    @classmethod
+    def sum(cls, parts: Iterable["Shares"]) -> "Shares":
+        """Add the rows of the same holders of many dealings, faster than one after the other.
+
+        Parameters
+        ----------
+        parts : iterable of Shares
+            At least one.
+
+        Returns
+        -------
+        Shares
+            What ``sum(parts)`` is, of dtype int64.
+
+        Raises
+        ------
+        InsufficientShares
+            If there are no parts.
+        InconsistentShares
+            If they differ in geometry, field, shape, or in the holders and their order.
+        BudgetExceeded
+            If the bound of the sum is beyond ``field.limit``.
+
+        Examples
+        --------
+        >>> from veilsum import shamir
+        >>> dealt = [shamir.split([number], shares=3, threshold=2) for number in (5, 6, -7)]
+        >>> shamir.reconstruct(shamir.Shares.sum(dealt))
+        array([4])
+        """
+        parts = tuple(parts)
+        if not parts:
+            raise InsufficientShares("parts: got none, expected the shares of at least one secret")
+        first, *others = parts
+        for part in others:
+            first._require_alike(part, *_GEOMETRY)
+            first._require_same_holders(part)
+        bound = sum(part.bound for part in parts)
+        _require_budget(bound, first.field)
+        total = _added(first.field, [part.values for part in parts])
+        return first._combined(total, bound, sum(part.dealing for part in parts))
+
     @property
     def rows(self) -> NDArray[np.uint64]:
         """The values, one row a holder and one column a polynomial; read-only.
@@ -308,7 +351,8 @@ class Shares:
         The body, in the fields of `veilsum.wire` (kind SHARES): modulus u64, threshold u64, shares
         u64, layout u8 (0: integers, 1: roots, 2: additive), packed u64, dtype u8 (0: bool, 1 to 4:
         int8 to int64, 5 to 8: uint8 to uint64), bound integer, dealing (16 bytes little-endian)
-        blob, shape, points array of uint64, values array of uint64.
+        blob, shape, points array of uint64, values array of uint32 where the modulus is below
+        2**32, else of uint64.
 
         Returns
         -------
@@ -333,7 +377,7 @@ class Shares:
         writer.blob(self.dealing.to_bytes(DEALING_BITS // 8, "little"))
         writer.shape(self.shape)
         writer.array(self.points)
-        writer.array(self.values)
+        writer.array(self.values.astype(_word(self.field.modulus), copy=False))
         return writer.finish()
 
     @classmethod
@@ -374,7 +418,7 @@ class Shares:
             raise DeserializationError(f"dealing: got {len(dealing)} bytes, expected 16")
         shape = reader.shape()
         points = reader.array(np.uint64, max_axes=1)
-        values = reader.array(np.uint64)
+        values = reader.view(_word(modulus)).astype(np.uint64)
         reader.finish()
         try:
             return cls(
@@ -551,9 +595,37 @@ def _sides(shape: Sequence[int]) -> tuple[int, ...]:
     return sides
 
 
+def _word(modulus: int) -> type[np.uint32] | type[np.uint64]:
+    """Return the type of a residue on the wire."""
+    return np.uint32 if modulus < 1 << 32 else np.uint64
+
+
+def _added(field: PrimeField, terms: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
+    """Add residues, and reduce no more often than words of 64 bits ask for."""
+    room = (1 << 64) // field.modulus  # how many residues a word holds the sum of
+    if room == 1:
+        return reduce(field.add, terms)
+    total, held = terms[0].copy(), 1
+    for term in terms[1:]:
+        if held == room:
+            _reduce(total, field.modulus, held)
+            held = 1
+        total += term
+        held += 1
+    _reduce(total, field.modulus, held)
+    return total
+
+
+def _reduce(total: NDArray[np.uint64], modulus: int, terms: int) -> None:
+    """Reduce sums of that many residues where they lie, without branch or division."""
+    for step in reversed(range((terms - 1).bit_length())):
+        # Below the multiple that is taken off, the difference wraps and is the larger one.
+        np.minimum(total, total - np.uint64(modulus << step), out=total)
+
+
 def _words(name: str, values: ArrayLike) -> NDArray[np.uint64]:
     array = as_integers(name, values)
-    if (array < 0).any():
+    if array.dtype.kind == "i" and (array < 0).any():
         raise ValueError(f"{name}: got a negative number, expected residues")
     return array.astype(np.uint64, copy=False)
 

@@ -626,7 +626,9 @@ def _write_residues(field: PrimeField, integers: NDArray[np.generic], out: Words
     """Write signed integers of magnitude at most ``field.limit`` as residues; pad with zeros."""
     signed = out[: integers.size].view(np.int64)
     signed[:] = integers
-    out[: integers.size] += (signed < 0) * np.uint64(field.modulus)
+    wrapped = (signed >> 63).view(np.uint64)  # all bits where negative
+    wrapped &= np.uint64(field.modulus)
+    out[: integers.size] += wrapped
     out[integers.size :] = 0
 
 
