@@ -9,21 +9,26 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from veilsum.errors import BudgetExceeded
+from veilsum.randomness import random_bytes
 
 __all__ = [
     "Digits",
     "FixedPoint",
+    "Rounding",
     "as_integer",
     "as_integers",
     "exact_array",
     "require_within",
 ]
+
+Rounding = Literal["nearest", "stochastic"]
+"""How a real number becomes a whole number of units."""
 
 _INT64_LIMIT = 1 << 62
 _EXACT_FLOAT = 1 << 53
@@ -130,25 +135,43 @@ class FixedPoint:
         numerator, denominator = self.bound.as_integer_ratio()
         return _divide(numerator * self.scale, denominator)
 
-    def quantise(self, values: ArrayLike) -> NDArray[Any]:
-        """Round to whole units, half to even, exactly.
+    def quantise(
+        self,
+        values: ArrayLike,
+        *,
+        rounding: Rounding = "nearest",
+        out: NDArray[np.signedinteger[Any]] | None = None,
+    ) -> NDArray[Any]:
+        """Round to whole units.
 
         Parameters
         ----------
         values : array_like
             Real numbers, of any shape, each of magnitude at most `bound`.
+        rounding : {"nearest", "stochastic"}
+            To the nearest unit, half to even, exactly; or to one of the two around the value,
+            with probabilities that make the mean right, by the operating system's randomness.
+            The probabilities are exact to one rounding of a float, and a value within a unit of
+            `limit` never goes beyond it.
+        out : NDArray[int32] or NDArray[int64], optional
+            Where to write the integers, of the shape of `values`, with room for `limit`; it saves
+            fresh memory, which costs more than the arithmetic.
 
         Returns
         -------
         NDArray[int64] or NDArray[object]
-            Of the shape of `values`: int64 when `limit` is below 2**62, else Python integers.
+            Of the shape of `values`: int64 when `limit` is below 2**62, else Python integers; or
+            `out`.
 
         Raises
         ------
         BudgetExceeded
             If a value is NaN, infinite or beyond `bound`.
         TypeError
-            If `values` are not real numbers.
+            If `values` are not real numbers, or `out` has another dtype.
+        ValueError
+            If `rounding` is neither, or is stochastic and `limit` is 2**53 or more, or `out` has
+            another shape or no room.
 
         Notes
         -----
@@ -163,15 +186,65 @@ class FixedPoint:
         >>> FixedPoint.binary(0).quantise([0.5, 1.5, 2.5])
         array([0, 2, 2])
         """
+        if rounding not in get_args(Rounding):
+            raise ValueError(f"rounding: got {rounding!r}, expected one of {get_args(Rounding)}")
+        array = self.admit(values)
+        if out is not None:
+            self._require_room(out, array.shape)
+            np.copyto(out, self._units(array, rounding), casting="unsafe")
+            return out
+        integers = self._units(array, rounding)
+        return integers.astype(np.int64) if integers.dtype.kind == "f" else integers
+
+    def _units(self, array: NDArray[Any], rounding: Rounding) -> NDArray[Any]:
+        """Return whole units, as integers or as floats."""
+        if rounding == "stochastic":
+            return self._quantise_stochastically(array)
+        if array.dtype.kind == "O":
+            return self._integers(map(self._round, array.flat), array.shape)
+        if array.dtype.kind == "f":
+            return self._quantise_floats(array)
+        return np.asarray(array.astype(object if self._wide else np.int64) * self.scale)
+
+    def admit(self, values: ArrayLike) -> NDArray[Any]:
+        """Read numbers that `quantise` takes, in passes that write nothing, and refuse all others.
+
+        Parameters
+        ----------
+        values : array_like
+            As for `quantise`.
+
+        Returns
+        -------
+        NDArray
+            The values where they are an array of at most 64 bits a number or of objects, else a
+            copy.
+
+        Raises
+        ------
+        BudgetExceeded, TypeError
+            As for `quantise`.
+
+        Examples
+        --------
+        >>> FixedPoint.binary(4, bound=8.0).admit([0.5, -1.25])
+        array([ 0.5 , -1.25])
+        """
         array = exact_array(values)
         if array.dtype.kind not in "biufO":
             raise TypeError(f"values: got dtype {array.dtype}, expected real numbers")
         if array.dtype.kind == "O":
-            return self._quantise_objects(array)
-        if array.dtype.kind == "f":
-            with np.errstate(over="ignore"):
-                return self._quantise_floats(array.astype(np.float64))
-        return self._quantise_integers(array)
+            self._require_objects(array)
+        elif array.dtype.kind == "f":
+            if array.dtype.itemsize > np.dtype(np.float64).itemsize:
+                with np.errstate(over="ignore"):
+                    array = array.astype(np.float64)
+            if not _spans_within(array, -self.bound, self.bound):
+                bound = f"the bound {self.bound} (NaN never is)"
+                _refuse("values", ~(np.abs(array.astype(np.float64)) <= self.bound), bound)
+        else:
+            require_within("values", array, math.floor(self.bound))
+        return array
 
     def dequantise(
         self, integers: NDArray[Any], *, limit: int | None = None
@@ -224,27 +297,45 @@ class FixedPoint:
         quotients = [int(unit) / self.scale for unit in array.flat]
         return np.array(quotients, np.float64).reshape(array.shape)
 
-    def _quantise_floats(self, array: NDArray[np.float64]) -> NDArray[Any]:
-        bound = f"the bound {self.bound} (NaN never is)"
-        _refuse("values", ~(np.abs(array) <= self.bound), bound)
+    def _quantise_floats(self, array: NDArray[np.floating[Any]]) -> NDArray[Any]:
         binary = _is_power_of_two(self.scale)
         if self._wide or not (binary or self.scale <= _EXACT_FLOAT):
             return self._integers(map(self._round, array.flat), array.shape)
         if binary:
-            return np.asarray(np.rint(array * float(self.scale))).astype(np.int64)
-        return _rounded_products(array, float(self.scale))
+            products = np.asarray(np.multiply(array, float(self.scale), dtype=np.float64))
+            np.rint(products, out=products)
+            return products
+        return _rounded_products(array.astype(np.float64, copy=False), float(self.scale))
 
-    def _quantise_integers(self, array: NDArray[Any]) -> NDArray[Any]:
-        require_within("values", array, math.floor(self.bound))
-        return np.asarray(array.astype(object if self._wide else np.int64) * self.scale)
+    def _quantise_stochastically(self, array: NDArray[Any]) -> NDArray[np.int64]:
+        if self.limit >= _EXACT_FLOAT:
+            raise ValueError(
+                f"rounding: stochastic rounding needs a limit below 2**53, got one of "
+                f"{self.limit.bit_length()} bits; take a smaller scale or bound"
+            )
+        units = np.asarray(array.astype(np.float64, copy=False) * float(self.scale))
+        below = np.floor(units)
+        draws = random_bytes(8 * array.size).view(np.uint64).reshape(array.shape)
+        chances = (draws >> np.uint64(11)) * 2.0**-53
+        steps = chances < units - below
+        return np.asarray(np.clip(below + steps, -self.limit, self.limit).astype(np.int64))
 
-    def _quantise_objects(self, array: NDArray[Any]) -> NDArray[Any]:
+    def _require_room(self, out: NDArray[np.signedinteger[Any]], shape: tuple[int, ...]) -> None:
+        if not isinstance(out, np.ndarray) or out.dtype not in (np.int32, np.int64):
+            got = getattr(out, "dtype", type(out).__name__)
+            raise TypeError(f"out: got {got}, expected an array of int32 or int64")
+        if out.shape != shape or self.limit > np.iinfo(out.dtype).max:
+            raise ValueError(
+                f"out: got {out.dtype} of shape {out.shape}, expected shape {shape} and room for "
+                f"{self.limit.bit_length() + 1} bits"
+            )
+
+    def _require_objects(self, array: NDArray[Any]) -> None:
         strangers = sum(not isinstance(value, Real) for value in array.flat)
         if strangers:
             raise TypeError(f"values: {strangers} of {array.size} objects are not real numbers")
         inside = [bool(abs(value) <= self.bound) for value in array.flat]
         _refuse("values", ~np.array(inside, np.bool_), f"the bound {self.bound}")
-        return self._integers(map(self._round, array.flat), array.shape)
 
     @property
     def _wide(self) -> bool:
@@ -584,7 +675,8 @@ def require_within(name: str, integers: NDArray[Any], limit: int) -> None:
     --------
     >>> require_within("update", np.array([3, -3]), 3)
     """
-    _refuse(name, _beyond(integers, limit), f"{limit} in magnitude")
+    if not _spans_within(integers, -limit, limit):
+        _refuse(name, _beyond(integers, limit), f"{limit} in magnitude")
 
 
 def _digits_needed(limit: int, width: int) -> int:
@@ -670,6 +762,16 @@ def _refuse(name: str, outside: NDArray[np.bool_], allowed: str) -> None:
             f"{name}: {count} of {outside.size} are not within {allowed}; "
             "clip them, replace NaN, or fix a larger bound in advance"
         )
+
+
+def _spans_within(array: NDArray[Any], low: float, high: float) -> bool:
+    """Whether all numbers lie in a range, in two passes that write nothing; NaN lies in none."""
+    if not array.size:
+        return True
+    least, most = array.min(), array.max()
+    if isinstance(least, np.generic):  # narrow dtypes would round the limits to theirs
+        least, most = least.item(), most.item()
+    return bool(low <= least and most <= high)
 
 
 def _beyond(array: NDArray[Any], limit: int) -> NDArray[np.bool_]:

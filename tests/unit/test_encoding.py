@@ -451,3 +451,118 @@ class TestIntegers:
         require_within("values", array, limit + 1)
         with pytest.raises(BudgetExceeded, match="values: 1 of 1"):
             require_within("values", array, limit)
+
+
+def test_stochastic_rounding_gives_one_of_the_two_units_around_the_value():
+    encoding = FixedPoint.decimal(2, bound=4.0)
+    values = np.random.default_rng(3).uniform(-4, 4, 5000)
+    drawn = encoding.quantise(values, rounding="stochastic")
+    assert drawn.dtype == np.int64
+    assert np.all(np.abs(drawn - values * 100) < 1)
+    assert np.abs(drawn - encoding.quantise(values)).max() == 1
+
+
+def test_stochastic_rounding_leaves_whole_units_and_the_bound_alone():
+    encoding = FixedPoint(scale=3, bound=0.5)  # the bound is a unit and a half: two when rounded
+    edges = np.tile([0.5, -0.5, 0.1], 200)
+    drawn = encoding.quantise(edges, rounding="stochastic")
+    assert np.abs(drawn).max() <= encoding.limit
+    whole = np.array([-2, 0, 1, 7])
+    eight = FixedPoint.binary(3, bound=64.0)
+    assert (eight.quantise(whole / 8, rounding="stochastic") == whole).all()
+
+
+def test_stochastic_rounding_takes_integers_and_keeps_the_shape():
+    encoding = FixedPoint.binary(2, bound=8.0)
+    assert encoding.quantise([[1, -2]], rounding="stochastic").tolist() == [[4, -8]]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 8.1])
+def test_stochastic_rounding_refuses_what_the_nearest_does(bad):
+    with pytest.raises(BudgetExceeded):
+        FixedPoint.binary(2, bound=8.0).quantise([bad], rounding="stochastic")
+
+
+def test_stochastic_rounding_of_wide_numbers_is_refused():
+    with pytest.raises(ValueError, match="smaller scale or bound"):
+        FixedPoint.binary(50, bound=8.0).quantise([0.5], rounding="stochastic")
+
+
+def test_an_unknown_rounding_is_refused():
+    with pytest.raises(ValueError, match="rounding: got 'up'"):
+        FixedPoint.binary(2, bound=8.0).quantise([0.5], rounding="up")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.longdouble])
+def test_floats_of_any_width_are_compared_with_the_exact_bound_and_quantised_alike(dtype):
+    edge = dtype(0.1)  # not 0.1, in any of these
+    inside = FixedPoint.decimal(20, bound=float(edge))
+    assert inside.admit(np.array([edge, -edge])).size == 2
+    below = FixedPoint.decimal(3, bound=float(np.nextafter(np.float64(edge), 0)))
+    for values in ([edge], [-edge], [dtype(0), dtype(np.nan)], [dtype(np.inf)]):
+        with pytest.raises(BudgetExceeded, match=r"values: 1 of"):
+            below.admit(np.array(values))
+        with pytest.raises(BudgetExceeded):
+            below.quantise(np.array(values))
+    values = np.array([0.5, -2.25, 3.0], dtype)
+    encoding = FixedPoint.binary(20, bound=8.0)
+    assert encoding.quantise(values).tolist() == encoding.quantise(values.tolist()).tolist()
+
+
+def test_admitted_arrays_are_not_copied():
+    values = np.ones(3, np.float32)
+    assert FixedPoint.binary(4).admit(values) is values
+
+
+ENCODINGS = [
+    FixedPoint.binary(18, bound=8.0),
+    FixedPoint.decimal(4, bound=8.0),
+    FixedPoint.binary(0, bound=9.0),
+]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble, np.int8])
+@pytest.mark.parametrize("wide", [np.int32, np.int64])
+def test_integers_are_written_where_they_belong(encoding, dtype, wide):
+    values = np.array([[0.5, -2.25, 3.0], [7.999, -8.0, 0.1]]).astype(dtype)
+    out = np.full(values.shape, 99, wide)
+    assert encoding.quantise(values, out=out) is out
+    assert out.tolist() == encoding.quantise(values).tolist()
+    assert out.tolist() == encoding.quantise(values.astype(object)).tolist()
+
+
+def test_integers_written_into_memory_are_rounded_stochastically_too():
+    out = np.zeros(1000, np.int32)
+    FixedPoint.binary(0).quantise(np.full(1000, 0.5), rounding="stochastic", out=out)
+    assert set(out.tolist()) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("out", "error", "match"),
+    [
+        (np.zeros(2, np.uint32), TypeError, "uint32"),
+        (np.zeros(2), TypeError, "float64"),
+        ([0, 0], TypeError, "list"),
+        (np.zeros(3, np.int32), ValueError, "shape"),
+        (np.zeros((2, 1), np.int32), ValueError, "shape"),
+    ],
+)
+def test_memory_that_does_not_fit_is_refused(out, error, match):
+    with pytest.raises(error, match=match):
+        FixedPoint.binary(4, bound=8.0).quantise([1.0, 2.0], out=out)
+
+
+def test_memory_without_room_for_the_limit_is_refused():
+    with pytest.raises(ValueError, match="33 bits"):
+        FixedPoint.binary(28, bound=8.0).quantise([1.0], out=np.zeros(1, np.int32))
+    out = np.zeros(1, np.int64)
+    FixedPoint.binary(59, bound=8.0).quantise([-8.0], out=out)
+    assert out.tolist() == [-(2**62)]
+
+
+def test_memory_stays_as_it_is_when_a_value_is_refused():
+    out = np.full(2, 7, np.int32)
+    with pytest.raises(BudgetExceeded):
+        FixedPoint.binary(4, bound=8.0).quantise([1.0, 9.0], out=out)
+    assert out.tolist() == [7, 7]
