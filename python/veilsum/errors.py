@@ -7,6 +7,7 @@ contain a secret.
 # ruff: noqa: N818  (a name states the condition that it reports)
 
 __all__ = [
+    "AuthenticationError",
     "BudgetExceeded",
     "DecodingError",
     "DeserializationError",
@@ -28,6 +29,13 @@ __all__ = [
 
 class VeilsumError(Exception):
     """Base of every error that veilsum raises on purpose."""
+
+
+class AuthenticationError(VeilsumError):
+    """Raised when a signature is not its signer's, or sealed bytes do not open.
+
+    They were altered, or made by, for or in another party, session or purpose.
+    """
 
 
 class InvalidKey(VeilsumError, ValueError):

@@ -20,7 +20,7 @@ CAUSED_BY_A_VALUE = {
     "InconsistentShares",
     "DeserializationError",
 }
-CAUSED_BY_OTHERS = {"DecodingError", "FaultDetected", "ProtocolError"}
+CAUSED_BY_OTHERS = {"AuthenticationError", "DecodingError", "FaultDetected", "ProtocolError"}
 
 
 def test_the_module_exports_the_whole_family_and_nothing_else() -> None:
