@@ -8,9 +8,7 @@ from veilsum.encoding import FixedPoint
 from veilsum.errors import BudgetExceeded, ProtocolError
 from veilsum.learning.federated import (
     UPDATE_ENCODING,
-    WeightedMean,
     federated_averaging,
-    whole_numbers,
 )
 from veilsum.learning.linear import LinearClient
 
@@ -99,7 +97,7 @@ def test_local_epochs_with_small_batches_reach_the_common_solution():
 @pytest.mark.parametrize(
     "aggregator",
     [
-        pytest.param(lambda: protocols.Sharing(), id="sharing"),
+        pytest.param(lambda: protocols.Sharing(quorum=3), id="sharing"),
         pytest.param(lambda: protocols.Paillier(key_bits=512, insecure=True), id="paillier"),
     ],
 )
@@ -147,7 +145,9 @@ def test_a_fraction_of_the_clients_is_drawn_anew_each_round():
     assert len(least.selected) == 1
 
 
-@pytest.mark.parametrize("aggregator", ["plain", "sharing"])
+@pytest.mark.parametrize(
+    "aggregator", ["plain", protocols.Sharing(quorum=2)], ids=["plain", "sharing"]
+)
 def test_a_lost_client_costs_its_own_update_and_no_more(aggregator):
     (record,) = average(SHIFTERS, aggregator=aggregator, dropouts=lambda _: [1])
     assert record.survivors == (0, 2)
@@ -309,7 +309,7 @@ def test_an_impossible_sum_of_weights_is_an_error_not_a_model(opened):
             integers[-1] = opened
             return replace(aggregate, integers=integers)
 
-    with pytest.raises(ProtocolError, match=f"number of rows is {opened}"):
+    with pytest.raises(ProtocolError, match=f"sum of weights is {opened}"):
         average(SHIFTERS, aggregator=Altered(), max_rows=100)
 
 
@@ -346,24 +346,3 @@ def test_options_out_of_range_are_refused_by_name(clients, options, message):
 def test_an_initial_model_that_is_no_finite_vector_is_refused(initial):
     with pytest.raises(ValueError, match="initial"):
         federated_averaging(initial, SHIFTERS, rounds=1, aggregator="plain", seed=0)
-
-
-@pytest.mark.parametrize("encoding", [FixedPoint.decimal(3, bound=8.0), FixedPoint.binary(80)])
-def test_rounding_happens_before_the_weighting(encoding):
-    mean = WeightedMean(encoding=encoding, max_rows=1000)
-    update = np.array([1 / 3, -0.0004, 7.9999])
-    contribution = mean.encode(update, 999)
-    assert [int(unit) for unit in contribution[:-1]] == [
-        999 * int(unit) for unit in encoding.quantise(update)
-    ]
-    assert contribution[-1] == 999
-    assert all(abs(int(unit)) <= mean.whole.limit for unit in contribution)
-
-
-@pytest.mark.parametrize("limit", [1, 2**53, 2**53 + 1, 2**60 - 1, 3**100])
-def test_whole_numbers_admit_every_integer_up_to_the_limit(limit):
-    encoding = whole_numbers(limit)
-    assert encoding.scale == 1
-    assert limit <= encoding.limit <= limit * (1 + 2**-52)
-    (integer,) = encoding.quantise(np.array([limit], dtype=object))
-    assert integer == limit

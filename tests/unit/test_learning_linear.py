@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from veilsum import protocols
+from veilsum import paillier, protocols
 from veilsum.encoding import FixedPoint
 from veilsum.errors import BudgetExceeded
 from veilsum.learning import FederatedLinearRegression, datasets, partition
@@ -306,3 +306,24 @@ def test_a_diverging_training_advises_a_lower_learning_rate():
     model = FederatedLinearRegression("plain", 2, "fedavg", learning_rate=1e6)
     with pytest.raises(BudgetExceeded, match="if training diverged, lower learning_rate"):
         model.fit(X, X[:, 0])
+
+
+@pytest.mark.parametrize("solver", ["normal", "fedavg"])
+def test_every_protocol_gives_the_same_model_to_the_last_bit(concrete, solver):
+    keys = paillier.keygen(bits=1024, insecure=True)
+    shared = paillier.deal_key(holders=3, threshold=2, bits=1024, insecure=True)
+    models = [
+        FederatedLinearRegression(aggregator=aggregator, clients=5, solver=solver, rounds=2).fit(
+            concrete.X, concrete.y
+        )
+        for aggregator in (
+            "plain",
+            "sharing",
+            "masking",
+            protocols.Sharing(holders=5, threshold=3, packed=2),
+            protocols.Paillier(keys=keys),
+            protocols.ThresholdPaillier(keys=shared),
+        )
+    ]
+    assert len({model.coef_.tobytes() for model in models}) == 1
+    assert len({model.intercept_ for model in models}) == 1

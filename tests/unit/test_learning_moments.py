@@ -65,7 +65,7 @@ def test_a_small_spread_about_a_huge_mean_does_not_cancel():
 
 
 def test_a_lost_client_costs_its_own_rows_and_no_more():
-    lossy, aggregate = added(dropped=[1], aggregator="sharing")
+    lossy, aggregate = added(dropped=[1], aggregator=protocols.Sharing(quorum=2))
     without, _ = added([TABLES[0], TABLES[2]])
     assert aggregate.survivors == (0, 2)
     assert lossy.rows == without.rows == 5
@@ -180,5 +180,5 @@ def test_an_impossible_number_of_rows_is_an_error_not_a_result():
             integers[0] = 2
             return replace(aggregate, integers=integers)
 
-    with pytest.raises(ProtocolError, match="number of rows is 2"):
+    with pytest.raises(ProtocolError, match="sum of weights is 2"):
         added(aggregator=Altered())

@@ -1,12 +1,14 @@
-"""Sessions, messages and the once-only states of a party."""
+"""Messages, their signatures, and the once-only states of a party."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from veilsum.encoding import Digits, FixedPoint
+from veilsum.channel import Directory, Identity
+from veilsum.encoding import FixedPoint
 from veilsum.errors import (
+    AuthenticationError,
     BudgetExceeded,
     DecodingError,
     DeserializationError,
@@ -14,221 +16,49 @@ from veilsum.errors import (
     InvalidCiphertext,
     ProtocolError,
 )
-from veilsum.protocols import Plain, Session
-from veilsum.protocols.base import (
-    blaming,
-    client_name,
-    decode,
-    read_clients,
-    require_clients,
-    require_survivors,
-    write_clients,
-)
+from veilsum.protocols import Credentials, Plain
+from veilsum.protocols.base import blaming, decode
 from veilsum.protocols.plain import Client, Server, Update
+from veilsum.protocols.session import client_name
 from veilsum.protocols.sharing import Heard, Survivors
-from veilsum.wire import Kind, Reader, Writer
+from veilsum.wire import Kind, Writer
 
 ENCODING = FixedPoint.binary(8, bound=100.0)
+NAMES = ("client-0", "client-1", "client-2", "client-5", "server")
+IDENTITIES = {name: Identity.generate() for name in NAMES}
+DIRECTORY = Directory({name: identity.public for name, identity in IDENTITIES.items()})
+SESSION = Plain().open_session((0, 2, 5), length=4, encoding=ENCODING, round=3, directory=DIRECTORY)
 
 
-def session(**changes):
+def credentials(name):
+    return Credentials(IDENTITIES[name], DIRECTORY)
+
+
+def signed(message, by=None):
+    """The message with the signature of its sender, or of somebody else."""
+    return replace(message, signature=IDENTITIES[by or message.sender].sign(message.signed))
+
+
+def update(**changes):
     fields = {
-        "protocol": "plain",
-        "roster": (0, 2, 5),
-        "threshold": 1,
-        "min_survivors": 2,
-        "round": 3,
-        "length": 4,
-        "encoding": ENCODING,
-        "digits": Digits.for_sum(limit=ENCODING.limit, summands=3, capacity=2**62 - 1),
-        "model_digest": b"model",
-        "parameters": (("field", b"x"), ("key", b"y")),
-        "nonce": bytes(16),
-    }
-    return Session(**(fields | changes))
-
-
-def update(of=None, **changes):
-    of = of or session()
-    fields = {
-        "session_id": of.id,
+        "session_id": SESSION.id,
         "sender": "client-2",
         "recipient": "server",
         "digits": np.array([1, -2, 3, 4]),
     }
-    return Update(**(fields | changes))
+    return signed(Update(**(fields | changes)))
 
 
-def started_server(of=None):
-    server = Server(of or session())
+def started_server():
+    server = Server(SESSION, credentials("server"))
     assert server.start() == []
     return server
-
-
-def test_equal_contents_give_one_session_id():
-    assert session().id == session().id
-    assert len(session().id) == 32
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"protocol": "sharing"},
-        {"roster": (0, 2, 6)},
-        {"roster": (0, 2)},
-        {"threshold": 2},
-        {"min_survivors": 1},
-        {"round": 4},
-        {"length": 5},
-        {"encoding": FixedPoint.binary(9, bound=100.0)},
-        {"encoding": FixedPoint.binary(8, bound=101.0)},
-        {"digits": Digits.for_sum(limit=ENCODING.limit, summands=3, capacity=2**12)},
-        {"digits": Digits.for_sum(limit=ENCODING.limit, summands=4, capacity=2**62 - 1)},
-        {"model_digest": b"another model"},
-        {"parameters": (("field", b"x"),)},
-        {"parameters": (("field", b"xkey"), ("key", b"y"))},
-        {"parameters": (("field", b"x"), ("kez", b"y"))},
-        {"nonce": bytes(15) + b"\1"},
-    ],
-    ids=str,
-)
-def test_whatever_changes_the_session_changes_its_id(changes):
-    assert session(**changes).id != session().id
-
-
-def test_length_prefixes_keep_neighbouring_fields_apart():
-    moved = session(parameters=(("field", b""), ("key", b"xy")))
-    assert moved.id != session(parameters=(("field", b"x"), ("key", b"y"))).id
-    assert session(roster=(1, 23)).id != session(roster=(1, 2, 3)).id
-
-
-def test_two_sessions_with_equal_contents_differ_by_a_fresh_nonce():
-    first, second = (
-        Plain().open_session([0, 1], length=2, encoding=ENCODING, round=1) for _ in range(2)
-    )
-    assert first.id != second.id
-    assert replace(first, nonce=second.nonce).id == second.id
-
-
-@pytest.mark.parametrize(
-    ("changes", "match"),
-    [
-        ({"roster": ()}, "roster"),
-        ({"roster": (1, 1)}, "roster"),
-        ({"roster": (2, 1)}, "roster"),
-        ({"roster": (-1, 1)}, "roster"),
-        ({"threshold": 0}, "threshold: got 0, expected at least 1"),
-        ({"min_survivors": 0}, "min_survivors: got 0, expected at least 1"),
-        ({"min_survivors": 4}, "min_survivors: got 4, expected at most 3, the whole roster"),
-        ({"round": -1}, "round: got -1, expected at least 0"),
-        ({"length": 0}, "length: got 0, expected at least 1"),
-        ({"parameters": (("b", b""), ("a", b""))}, "parameters"),
-        ({"parameters": (("a", b""), ("a", b""))}, "parameters"),
-    ],
-    ids=str,
-)
-def test_impossible_sessions_are_refused(changes, match):
-    with pytest.raises(ValueError, match=match):
-        session(**changes)
-
-
-def test_a_session_that_is_what_a_client_knows_is_accepted():
-    session().require()
-    session().require(
-        model_digest=b"model",
-        min_threshold=1,
-        min_survivors=2,
-        max_bound=100.0,
-        parameters={"key": b"y"},
-    )
-
-
-@pytest.mark.parametrize(
-    ("policy", "match"),
-    [
-        ({"model_digest": b"another"}, "another model"),
-        ({"model_digest": b""}, "another model"),
-        ({"min_threshold": 2}, "threshold is 1, this client asks for 2"),
-        ({"min_survivors": 3}, "min_survivors is 2, this client asks for 3"),
-        ({"max_bound": 99.5}, "the bound is 100.0, this client allows 99.5"),
-        ({"max_bound": float("nan")}, "the bound is 100.0"),
-        ({"parameters": {"key": b"z"}}, "'key' is not what"),
-        ({"parameters": {"prime": b"y"}}, "'prime' is not what"),
-    ],
-    ids=str,
-)
-def test_a_session_that_is_not_what_a_client_knows_is_refused(policy, match):
-    with pytest.raises(ProtocolError, match=match):
-        session().require(**policy)
-
-
-def test_a_server_that_hands_different_models_to_clients_is_caught_by_those_that_compare():
-    handed = {client: b"model of %d" % client for client in (0, 2, 5)}
-    proposed = session(model_digest=handed[0])
-    proposed.require(model_digest=handed[0])
-    for client in (2, 5):
-        with pytest.raises(ProtocolError, match="another model"):
-            proposed.require(model_digest=handed[client])
-
-
-def test_an_update_is_encoded_and_its_sum_decoded_through_digits():
-    narrow = session(digits=Digits.for_sum(limit=ENCODING.limit, summands=3, capacity=2**9))
-    assert narrow.digits.count > 1
-    digits = narrow.encode([[1.5, -2.0], [0.25, 100.0]])
-    assert digits.shape == (narrow.width,)
-    assert narrow.admits(digits)
-    sums = narrow.decode(3 * digits, summands=3)
-    assert sums.dtype == np.int64
-    assert sums.tolist() == [3 * 384, -3 * 512, 3 * 64, 3 * 25600]
-
-
-def test_integers_are_python_ints_only_where_the_roster_could_exceed_int64():
-    wide = FixedPoint.binary(50, bound=2.0**20)
-    digits = Digits.for_sum(limit=wide.limit, summands=3, capacity=2**40)
-    of = session(encoding=wide, digits=digits)
-    sums = of.decode(of.encode([2.0**20, -(2.0**20), 0.5, 0.0]), summands=1)
-    assert sums.dtype == object
-    assert sums.tolist() == [2**70, -(2**70), 2**49, 0]
-
-
-def test_an_update_of_another_length_is_refused():
-    with pytest.raises(ValueError, match="update: got 3 coordinates, expected 4"):
-        session().encode([1.0, 2.0, 3.0])
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, 100.01])
-def test_an_update_beyond_the_bound_is_refused(value):
-    with pytest.raises(BudgetExceeded):
-        session().encode([value, 0.0, 0.0, 0.0])
-
-
-def test_vectors_that_no_honest_client_writes_are_told():
-    limit = ENCODING.limit
-    assert session().admits(np.array([limit, -limit, 0, 0]))
-    assert not session().admits(np.array([limit + 1, 0, 0, 0]))
-    assert not session().admits(np.array([0, 0, 0, -limit - 1]))
-    assert not session().admits(np.array([0, 0, 0]))
-    assert session().admits(np.array([2 * limit, 0, 0, 0]), summands=2)
-
-
-def test_a_sum_beyond_what_its_summands_give_is_refused():
-    limit = ENCODING.limit
-    sums = np.array([2 * limit, 0, 0, 0])
-    assert session().decode(sums, summands=2).tolist() == sums.tolist()
-    with pytest.raises(BudgetExceeded, match="the most that 2 clients give"):
-        session().decode(sums + np.array([1, 0, 0, 0]), summands=2)
-    with pytest.raises(BudgetExceeded, match="the most that 2 clients give"):
-        session().decode(-sums - np.array([1, 0, 0, 0]), summands=2)
-
-
-def test_survivors_are_listed_in_the_order_of_the_roster():
-    assert session().survivors(["client-5", "client-0", "client-9"]) == (0, 5)
 
 
 def test_a_message_survives_the_wire():
     message = Update.from_bytes(update().to_bytes())
     assert (message.session_id, message.sender, message.recipient) == (
-        session().id,
+        SESSION.id,
         "client-2",
         "server",
     )
@@ -264,10 +94,11 @@ def test_bytes_after_a_message_are_refused():
 def test_a_field_too_many_is_refused():
     writer = Writer(Kind.MESSAGE)
     writer.text(Update.label)
-    writer.blob(session().id)
+    writer.blob(SESSION.id)
     writer.text("client-2")
     writer.text("server")
     writer.array(np.array([1, -2, 3, 4]))
+    writer.blob(update().signature)
     assert writer.finish() == update().to_bytes()
     writer.u8(0)
     with pytest.raises(DeserializationError, match="after its last field"):
@@ -289,33 +120,173 @@ def test_a_session_id_of_another_length_is_refused(length):
 
 
 def test_a_name_of_absurd_length_is_refused():
-    with pytest.raises(DeserializationError):
-        Update.from_bytes(update(sender="x" * 65).to_bytes())
+    for place in ("sender", "recipient"):
+        data = replace(update(), **{place: "x" * 65}).to_bytes()
+        with pytest.raises(DeserializationError, match="blob length: got 65"):
+            Update.from_bytes(data)
 
 
-def test_lists_of_clients_survive_the_wire():
-    for clients in [(), (0,), (3, 70_000, 2**40)]:
-        writer = Writer(Kind.MESSAGE)
-        write_clients(writer, clients)
-        assert read_clients(Reader(writer.finish(), Kind.MESSAGE)) == clients
+def test_a_signature_of_absurd_length_is_refused():
+    with pytest.raises(DeserializationError, match="blob length: got 65"):
+        Update.from_bytes(replace(update(), signature=bytes(65)).to_bytes())
 
 
-@pytest.mark.parametrize("clients", [(1, 0), (0, 0), (0, 7)])
-def test_lists_of_clients_that_repeat_or_name_strangers_are_refused(clients):
-    require_clients((0, 1), (0, 1, 2))
-    with pytest.raises(ProtocolError):
-        require_clients(clients, (0, 1, 2))
+# ---- Signatures
 
 
-@pytest.mark.parametrize("clients", [(), (0,), (0, 7), (1, 0), (0, 0)], ids=str)
-def test_survivors_that_are_too_few_or_no_list_of_known_clients_are_refused(clients):
-    require_survivors((0, 2), session(), (0, 2, 5))
-    with pytest.raises(ProtocolError):
-        require_survivors(clients, session(), (0, 2, 5))
+FORGERIES = {
+    "unsigned": lambda honest: replace(honest, signature=b""),
+    "an altered signature": lambda honest: replace(
+        honest, signature=bytes([honest.signature[0] ^ 1]) + honest.signature[1:]
+    ),
+    "a signature cut short": lambda honest: replace(honest, signature=honest.signature[:63]),
+    "a signature of zeros": lambda honest: replace(honest, signature=bytes(64)),
+    "an altered field": lambda honest: replace(honest, digits=honest.digits + 1),
+    "signed by another client": lambda honest: signed(honest, by="client-0"),
+    "signed by the recipient": lambda honest: signed(honest, by="server"),
+    "in another's name": lambda honest: replace(honest, sender="client-5"),
+    "signed for another recipient": lambda honest: replace(
+        honest, signature=update(recipient="client-0").signature
+    ),
+    "signed in another session": lambda honest: replace(
+        honest, signature=update(session_id=replace(SESSION, round=4).id).signature
+    ),
+    "signed as another class": lambda honest: replace(
+        honest, signature=signed(Relabelled(**fields_of(honest))).signature
+    ),
+    "the digest alone signed": lambda honest: replace(
+        honest, signature=IDENTITIES["client-2"].sign(honest.digest)
+    ),
+}
+
+
+class Relabelled(Update):
+    label = "plain/relabelled"
+
+
+def fields_of(message):
+    names = ("session_id", "sender", "recipient", "digits")
+    return {name: getattr(message, name) for name in names}
+
+
+@pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES)
+def test_what_its_sender_did_not_sign_is_refused_and_changes_nothing(forge):
+    server = started_server()
+    with pytest.raises(ProtocolError, match="it is not the named signer's") as caught:
+        server.receive(forge(update()))
+    assert isinstance(caught.value.__cause__, AuthenticationError)
+    assert server.late == SESSION.clients
+    assert server.heard == ()
+    for client in SESSION.clients:
+        server.receive(update(sender=client))
+    assert server.outcome.integers.tolist() == [3, -6, 9, 12]
+
+
+@pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES)
+def test_a_forgery_is_refused_after_the_wire_too(forge):
+    server = started_server()
+    with pytest.raises(ProtocolError, match="it is not the named signer's"):
+        server.receive(decode(forge(update()).to_bytes(), (Update,)))
+
+
+def test_a_party_signs_all_that_it_sends():
+    (sent,) = Client(SESSION, 2, np.zeros(4), credentials("client-2")).start()
+    DIRECTORY["client-2"].verify(sent.signature, sent.signed)
+    assert sent.signed == b"veilsum/message/v1" + sent.digest
+
+
+def test_a_party_has_the_identity_that_the_bound_directory_gives_its_name():
+    stranger = Identity.generate()
+    wider = Directory({**DIRECTORY, "client-7": stranger.public})
+    for client, own, match in [
+        (2, Credentials(stranger, DIRECTORY), "another identity for client-2, or none"),
+        (2, credentials("client-0"), "another identity for client-2, or none"),
+        (2, Credentials(IDENTITIES["client-2"], wider), "client-2 knows another directory than"),
+        (7, Credentials(stranger, DIRECTORY), "another identity for client-7, or none"),
+    ]:
+        with pytest.raises(ProtocolError, match=match):
+            Client(SESSION, client, np.zeros(4), own)
+
+
+def test_credentials_show_no_secret():
+    own = credentials("server")
+    for shown in (repr(own), str(own)):
+        for secret in (own.identity._signer.private_bytes_raw(), own.identity.to_bytes()):
+            assert secret.hex() not in shown
+            assert repr(secret)[2:-1] not in shown
+
+
+# ---- Forwarded messages
+
+
+def test_a_forwarded_message_is_verified_by_whoever_reads_it_in_the_end():
+    reader = Client(SESSION, 0, np.zeros(4), credentials("client-0"))
+    inner = update(sender="client-5", recipient="server")
+    reader.verify(inner)
+    reader.verify(Update.from_bytes(inner.to_bytes()))
+
+
+@pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES)
+def test_a_forged_message_within_another_is_refused(forge):
+    reader = Client(SESSION, 0, np.zeros(4), credentials("client-0"))
+    with pytest.raises(ProtocolError, match="client-0 refuses 'plain/update' from 'client-"):
+        reader.verify(forge(update()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"session_id": bytes(32)}, "client-0 refuses a message of a foreign session"),
+        ({"sender": "client-9"}, "client-0 knows nobody called 'client-9'"),
+        ({"sender": ""}, "client-0 knows nobody called ''"),
+    ],
+    ids=str,
+)
+def test_a_forwarded_message_of_elsewhere_is_refused(changes, match):
+    reader = Client(SESSION, 0, np.zeros(4), credentials("client-0"))
+    with pytest.raises(ProtocolError, match=match):
+        reader.verify(replace(update(), **changes))
+
+
+# ---- Digests
+
+
+def test_the_digest_that_decoding_keeps_is_the_one_that_writing_gives():
+    arrived = Update.from_bytes(update().to_bytes())
+    assert "digest" in vars(arrived)
+    assert arrived.digest == replace(arrived).digest == update().digest
+
+
+def test_a_digest_covers_every_field_but_the_signature():
+    honest = update()
+    assert replace(honest, signature=b"").digest == honest.digest
+    for changes in (
+        {"session_id": bytes(32)},
+        {"sender": "client-0"},
+        {"recipient": "client-0"},
+        {"digits": honest.digits[::-1].copy()},
+    ):
+        assert replace(honest, **changes).digest != honest.digest
+    assert Relabelled(**fields_of(honest)).digest != honest.digest
+
+
+def test_a_changed_message_does_not_keep_the_digest_of_what_it_was():
+    arrived = Update.from_bytes(update().to_bytes())
+    assert "digest" not in vars(replace(arrived, digits=arrived.digits + 1))
+
+
+def test_signing_keeps_the_digest():
+    client = Client(SESSION, 2, np.zeros(4), credentials("client-2"))
+    own = client.sign(replace(update(), signature=b""))
+    assert own.to_bytes() == update().to_bytes()
+    assert own.digest == replace(own).digest
+
+
+# ---- States
 
 
 def test_a_party_starts_once():
-    client = Client(session(), 2, np.zeros(4))
+    client = Client(SESSION, 2, np.zeros(4), credentials("client-2"))
     assert [message.recipient for message in client.start()] == ["server"]
     with pytest.raises(ProtocolError, match="client-2 has been in the state 'begin'"):
         client.start()
@@ -323,7 +294,7 @@ def test_a_party_starts_once():
 
 def test_a_state_is_entered_once():
     server = started_server()
-    for client in session().clients:
+    for client in SESSION.clients:
         server.receive(update(sender=client))
     outcome = server.outcome
     with pytest.raises(ProtocolError, match="close"):
@@ -333,12 +304,12 @@ def test_a_state_is_entered_once():
 
 def test_a_party_that_has_not_started_takes_no_message():
     with pytest.raises(ProtocolError, match="waits for nothing"):
-        Server(session()).receive(update())
+        Server(SESSION, credentials("server")).receive(update())
 
 
 ATTACKS = {
     "a foreign session": ({"session_id": bytes(32)}, "foreign session"),
-    "an earlier round": ({"session_id": session(round=2).id}, "foreign session"),
+    "an earlier round": ({"session_id": replace(SESSION, round=2).id}, "foreign session"),
     "another recipient": ({"recipient": "client-0"}, "to 'client-0'"),
     "a sender outside the roster": ({"sender": "client-1"}, "of 'client-1'"),
     "a sender that is no client": ({"sender": "server"}, "of 'server'"),
@@ -353,8 +324,8 @@ def test_refused_messages_leave_the_party_as_it_was(changes, match):
     server = started_server()
     with pytest.raises(ProtocolError, match=match):
         server.receive(update(**changes))
-    assert server.late == session().clients
-    for client in session().clients:
+    assert server.late == SESSION.clients
+    for client in SESSION.clients:
         server.receive(update(sender=client))
     assert server.outcome.integers.tolist() == [3, -6, 9, 12]
     assert server.outcome.survivors == (0, 2, 5)
@@ -369,7 +340,7 @@ def test_a_duplicate_is_refused():
 
 def test_a_replay_after_the_end_is_refused():
     server = started_server()
-    for client in session().clients:
+    for client in SESSION.clients:
         server.receive(update(sender=client))
     with pytest.raises(ProtocolError, match="another round"):
         server.receive(update())
@@ -386,9 +357,15 @@ def test_a_message_after_the_deadline_is_refused():
 
 
 def test_a_message_of_another_round_is_refused():
-    heard = Heard(session_id=session().id, sender="client-0", recipient="server", clients=(0,))
+    heard = Heard(session_id=SESSION.id, sender="client-0", recipient="server", clients=(0,))
     with pytest.raises(ProtocolError, match="waits for 'plain/update' now; 'sharing/heard'"):
         started_server().receive(heard)
+
+
+def test_a_message_of_a_class_derived_from_the_awaited_is_of_another_round():
+    derived = signed(Relabelled(**fields_of(update())))
+    with pytest.raises(ProtocolError, match="'plain/relabelled' is of another round"):
+        started_server().receive(derived)
 
 
 def test_a_party_tells_what_it_awaits_and_who_is_late():
@@ -413,7 +390,7 @@ def test_too_few_at_the_deadline_is_an_error_that_names_the_missing():
 
 
 def test_a_deadline_means_nothing_to_who_waits_for_nothing():
-    client = Client(session(), 2, np.zeros(4))
+    client = Client(SESSION, 2, np.zeros(4), credentials("client-2"))
     client.start()
     assert client.deadline() == []
 
@@ -422,7 +399,7 @@ class Fussy(Client):
     """A party whose callback, next state or first state finds fault."""
 
     def __init__(self, error, where):
-        super().__init__(session(), 0, np.zeros(4))
+        super().__init__(SESSION, 0, np.zeros(4), credentials("client-0"))
         self.error = error
         self.where = where
 
@@ -477,7 +454,7 @@ def test_errors_that_say_enough_stay_as_they_are(where, error):
 
 def test_a_partys_own_input_keeps_its_own_error():
     with pytest.raises(BudgetExceeded):
-        Client(session(), 0, np.full(4, 101.0)).start()
+        Client(SESSION, 0, np.full(4, 101.0), credentials("client-0")).start()
     with pytest.raises(InconsistentShares):
         Fussy(InconsistentShares("x"), "begin").start()
 
@@ -485,10 +462,3 @@ def test_a_partys_own_input_keeps_its_own_error():
 def test_errors_that_are_none_of_the_library_s_are_bugs_and_stay():
     with pytest.raises(KeyError), blaming("client-0"):
         raise KeyError("x")
-
-
-def test_a_list_of_clients_has_one_encoding():
-    writer = Writer(Kind.MESSAGE)
-    writer.array(np.array(4, np.uint64))
-    with pytest.raises(DeserializationError, match="got a single number, expected a list"):
-        read_clients(Reader(writer.finish(), Kind.MESSAGE))

@@ -44,11 +44,15 @@ class Table:
 
     def __init__(self, aggregator, updates):
         self.session = aggregator.open_session(range(3), length=updates.shape[1], encoding=ENCODING)
-        self.combiner, self.key_holder, *clients = aggregator.parties(
-            self.session, dict(enumerate(updates))
-        )
+        parties = aggregator.parties(self.session, dict(enumerate(updates)))
+        self.combiner, self.key_holder, *clients = parties
+        self.by_name = {party.name: party for party in parties}
         assert self.combiner.start() == self.key_holder.start() == []
         self.encrypted = [message for client in clients for message in client.start()]
+
+    def signed(self, message):
+        """The message as its sender would sign it: a malicious party's."""
+        return self.by_name[message.sender].sign(message)
 
     def combined(self):
         for message in self.encrypted[:-1]:
@@ -135,10 +139,16 @@ def test_the_key_holder_opens_the_update_of_one_client_only_on_request(aggregato
         strict.aggregate(UPDATES[:2])
 
 
-@pytest.mark.parametrize("kind", [Combined, Opened])
-def test_without_the_key_holder_there_is_no_sum(aggregator, kind):
+@pytest.mark.parametrize(
+    ("kind", "match"),
+    [
+        (Combined, "key-holder needs 1 .* missing are aggregator"),
+        (Opened, "aggregator needs 1 .* missing are key-holder"),
+    ],
+)
+def test_without_the_key_holder_there_is_no_sum(aggregator, kind, match):
     transport = InMemoryTransport(drop=lambda message: isinstance(message, kind))
-    with pytest.raises(ProtocolError, match=r"aggregator needs 1 .* missing are key-holder"):
+    with pytest.raises(ProtocolError, match=match):
         aggregator.aggregate(UPDATES, transport=transport)
 
 
@@ -165,8 +175,8 @@ def test_a_key_holder_that_starts_again_remembers_what_it_answered(aggregator, t
 
 def test_a_key_holder_that_refused_may_still_answer(table):
     combined = table.combined()
-    with pytest.raises(ProtocolError):
-        table.key_holder.receive(replace(combined, clients=(0,)))
+    with pytest.raises(ProtocolError, match="survivors: got 1"):
+        table.key_holder.receive(table.signed(replace(combined, clients=(0,))))
     assert len(table.key_holder.receive(combined)) == 1
 
 
@@ -185,7 +195,7 @@ def test_a_key_holder_that_refused_may_still_answer(table):
 def test_the_key_holder_refuses_survivors_that_do_not_fit(table, clients, match):
     combined = table.combined()
     with pytest.raises(ProtocolError, match=match):
-        table.key_holder.receive(replace(combined, clients=clients))
+        table.key_holder.receive(table.signed(replace(combined, clients=clients)))
 
 
 @pytest.mark.parametrize("plaintext", [0, 7])
@@ -195,7 +205,7 @@ def test_one_trivial_ciphertext_among_others_is_refused(aggregator, plaintext):
     trivial = (1 + plaintext * aggregator.public_key.n).to_bytes(size, "little")
 
     def altered(message):
-        return replace(message, ciphertexts=message.ciphertexts[:-size] + trivial)
+        return table.signed(replace(message, ciphertexts=message.ciphertexts[:-size] + trivial))
 
     with pytest.raises(ProtocolError, match=r"aggregator refuses .* got a 1") as caught:
         table.combiner.receive(altered(table.encrypted[0]))
@@ -207,13 +217,15 @@ def test_one_trivial_ciphertext_among_others_is_refused(aggregator, plaintext):
 def test_the_key_holder_refuses_a_foreign_key(stranger, table):
     combined = table.combined()
     with pytest.raises(ProtocolError, match=r"key-holder refuses .* from 'aggregator': .* key"):
-        table.key_holder.receive(reencrypted(combined, stranger.public_key, [1, 2], used=3))
+        table.key_holder.receive(
+            table.signed(reencrypted(combined, stranger.public_key, [1, 2], used=3))
+        )
 
 
 def test_the_aggregator_refuses_a_sum_beyond_the_survivors_bound(aggregator, table):
     combined = table.combined()
     message = reencrypted(combined, aggregator.public_key, [2**18, 0], used=3)
-    (opened,) = table.key_holder.receive(message)
+    (opened,) = table.key_holder.receive(table.signed(message))
     assert opened.digit_sums.tolist() == [3 * 2**18, 0]
     with pytest.raises(ProtocolError, match="beyond what the survivors can have sent"):
         table.combiner.receive(opened)
@@ -224,7 +236,7 @@ def test_an_altered_ciphertext_decrypts_out_of_range(table):
     altered = bytearray(combined.ciphertexts)
     altered[-100] ^= 1
     with pytest.raises(ProtocolError) as caught:
-        table.key_holder.receive(replace(combined, ciphertexts=bytes(altered)))
+        table.key_holder.receive(table.signed(replace(combined, ciphertexts=bytes(altered))))
     assert isinstance(caught.value.__cause__, BudgetExceeded | InvalidCiphertext)
 
 
@@ -240,7 +252,7 @@ def test_a_sum_that_decrypts_beyond_its_limit_is_the_aggregators_fault(aggregato
     assert (sums.slot_bits, len(sums.vector)) == (21, 1)
     vector = sums.vector.multiply(public.encrypt([addend], bound=2.0**500).vector, 1)
     forged = paillier.PackedArray(public, vector, sums._packing, shape=(2,), used=3)
-    message = replace(combined, ciphertexts=forged.to_bytes())
+    message = table.signed(replace(combined, ciphertexts=forged.to_bytes()))
     with pytest.raises(ProtocolError, match="key-holder cannot go on with what came") as caught:
         table.key_holder.receive(message)
     assert isinstance(caught.value.__cause__, BudgetExceeded)
@@ -280,11 +292,35 @@ def test_the_aggregator_refuses_what_is_no_update_and_changes_nothing(aggregator
         (replace(first, recipient="key-holder"), NoneType, "key-holder"),
     ]:
         with pytest.raises(ProtocolError, match=match) as caught:
-            table.combiner.receive(message)
+            table.combiner.receive(
+                table.signed(message) if message.sender in table.by_name else message
+            )
         assert type(caught.value.__cause__) is cause
     (opened,) = table.key_holder.receive(table.combined())
     table.combiner.receive(opened)
     assert np.array_equal(table.combiner.outcome.sum, UPDATES.sum(axis=0))
+
+
+def test_ciphertexts_that_their_client_did_not_sign_are_refused(table):
+    first, second, _ = table.encrypted
+    for forged in (
+        replace(first, ciphertexts=second.ciphertexts),
+        replace(first, signature=second.signature),
+        replace(first, signature=b""),
+    ):
+        with pytest.raises(ProtocolError, match="it is not the named signer's"):
+            table.combiner.receive(forged)
+    assert table.combiner.late == ("client-0", "client-1", "client-2")
+
+
+def test_a_sum_that_its_party_did_not_sign_is_refused(table):
+    combined = table.combined()
+    with pytest.raises(ProtocolError, match="it is not the named signer's"):
+        table.key_holder.receive(replace(combined, clients=(0, 1)))
+    (opened,) = table.key_holder.receive(combined)
+    with pytest.raises(ProtocolError, match="it is not the named signer's"):
+        table.combiner.receive(replace(opened, digit_sums=opened.digit_sums + 1))
+    assert table.combiner.receive(opened) == []
 
 
 def test_the_aggregator_refuses_duplicates_and_replays_of_another_session(aggregator, table):
@@ -301,7 +337,7 @@ def test_the_aggregator_takes_the_sum_from_the_key_holder_alone(table):
         table.combiner.receive(replace(opened, sender="client-0"))
     for wrong in ([1], [1, 2, 3], [2**60, 0]):
         with pytest.raises(ProtocolError, match="beyond what the survivors can have sent"):
-            table.combiner.receive(replace(opened, digit_sums=np.array(wrong)))
+            table.combiner.receive(table.signed(replace(opened, digit_sums=np.array(wrong))))
     assert table.combiner.outcome is None
 
 

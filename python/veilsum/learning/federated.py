@@ -9,21 +9,18 @@ these vectors is opened, by any aggregator of `veilsum.protocols`.
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from veilsum import protocols
 from veilsum.encoding import FixedPoint
-from veilsum.errors import ProtocolError
-from veilsum.protocols.base import client_name
-from veilsum.wire import length_prefixed
+from veilsum.protocols.averaging import WeightedMean
+from veilsum.protocols.session import client_name
 
 __all__ = [
     "MAX_ROWS",
@@ -31,10 +28,8 @@ __all__ = [
     "Client",
     "ClientHook",
     "Round",
-    "WeightedMean",
-    "checked_rows",
     "federated_averaging",
-    "whole_numbers",
+    "require_rows",
 ]
 
 UPDATE_ENCODING = FixedPoint.binary(20, bound=32.0)
@@ -43,7 +38,6 @@ UPDATE_ENCODING = FixedPoint.binary(20, bound=32.0)
 MAX_ROWS = 2**20
 """The most rows that a client may own unless it is said otherwise."""
 
-_INT64_LIMIT = 2**62
 _SELECTION, _TRAINING = 0, 1
 
 
@@ -193,7 +187,9 @@ def federated_averaging(
         raise ValueError(f"rounds: got {rounds}, expected at least 1")
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction: got {fraction}, expected above 0 and at most 1")
-    mean = WeightedMean(encoding=encoding, max_rows=max_rows)
+    if max_rows < 1:
+        raise ValueError(f"max_rows: got {max_rows}, expected at least 1")
+    mean = WeightedMean(encoding=encoding, max_weight=max_rows)
     machine = protocols.resolve(aggregator)
     members = [client_hook(*pair) if client_hook else pair[1] for pair in enumerate(clients)]
     weights = _frozen(np.array(initial, dtype=np.float64))
@@ -201,6 +197,8 @@ def federated_averaging(
         raise ValueError(
             f"initial: got shape {weights.shape}, expected a vector of at least one finite weight"
         )
+    for client in members:
+        require_rows(client.rows, max_rows)
     history: list[Round] = []
     for index in range(1, rounds + 1):
         selected = _select(len(members), fraction, seed, index)
@@ -242,140 +240,19 @@ def federated_averaging(
     return tuple(history)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WeightedMean:
-    """How a weighted mean becomes a sum of integer vectors.
-
-    A client with `n` rows quantises its update and contributes ``n`` times the integers, followed
-    by ``n``. Every rounding happens before the weighting, so that the mean is within half a unit of
-    `encoding` of the exact one, however many clients there are.
-
-    Parameters
-    ----------
-    encoding : FixedPoint
-        Resolution and bound of one coordinate of an update.
-    max_rows : int
-        Public bound on a client's weight, at least 1.
-
-    Examples
-    --------
-    >>> mean = WeightedMean(encoding=FixedPoint.decimal(1, bound=9.0), max_rows=100)
-    >>> mean.encode(np.array([0.52, -1.0]), 3)
-    array([ 15, -30,   3])
-    """
-
-    encoding: FixedPoint
-    max_rows: int
-
-    def __post_init__(self) -> None:
-        if self.max_rows < 1:
-            raise ValueError(f"max_rows: got {self.max_rows}, expected at least 1")
-
-    @property
-    def whole(self) -> FixedPoint:
-        """Encoding of the integer vectors."""
-        return whole_numbers(self.encoding.limit * self.max_rows)
-
-    def encode(self, update: NDArray[np.float64], rows: int) -> NDArray[Any]:
-        """Write one client's contribution.
-
-        Parameters
-        ----------
-        update : ndarray of float64, shape (length,)
-            The client's update.
-        rows : int
-            The client's weight, from 1 to `max_rows`.
-
-        Returns
-        -------
-        ndarray of int64 or of Python ints, shape (length + 1,)
-            The weighted update and the weight.
-
-        Raises
-        ------
-        ValueError
-            If `rows` is out of range.
-        BudgetExceeded
-            If a coordinate is not finite or above the encoding's bound.
-        """
-        if not 1 <= rows <= self.max_rows:
-            raise ValueError(
-                f"max_rows: a client has {rows} rows and the bound is {self.max_rows}; every "
-                "client needs at least one, and max_rows must cover the largest"
-            )
-        integers = self.encoding.quantise(update)
-        if self.encoding.limit * self.max_rows >= _INT64_LIMIT:
-            integers = integers.astype(object)
-        return np.append(integers * rows, rows)
-
-    def decode(self, aggregate: protocols.Aggregate) -> tuple[NDArray[np.float64], int]:
-        """Read the mean from the opened sum of contributions.
-
-        Parameters
-        ----------
-        aggregate : protocols.Aggregate
-            The sum of what `encode` gave to the survivors.
-
-        Returns
-        -------
-        mean : ndarray of float64, shape (length,)
-            The weighted mean of the survivors' updates.
-        rows : int
-            The sum of their weights.
-
-        Raises
-        ------
-        ProtocolError
-            If the survivors cannot have that sum of weights.
-        """
-        rows = checked_rows(aggregate.integers[-1], aggregate, self.max_rows)
-        sums = aggregate.integers[:-1].astype(np.float64)
-        return sums / float(rows * self.encoding.scale), rows
-
-    def digest(self, weights: NDArray[np.float64]) -> bytes:
-        """Hash a model together with how its updates are written: 32 bytes."""
-        terms = f"{self.encoding.scale} {self.encoding.bound.hex()} {self.max_rows}"
-        model = weights.astype("<f8").tobytes()
-        return hashlib.sha256(length_prefixed(b"veilsum/model/v1", terms.encode(), model)).digest()
-
-
-def checked_rows(opened: int, aggregate: protocols.Aggregate, max_rows: int) -> int:
-    """Return an opened sum of the survivors' numbers of rows, if it is possible at all.
+def require_rows(rows: int, max_rows: int) -> None:
+    """Refuse a client without rows, or with more than the public bound.
 
     Raises
     ------
-    ProtocolError
-        If it is not: shares or messages were altered on the way.
+    ValueError
+        If it is one.
     """
-    clients = len(aggregate.survivors)
-    if not clients <= opened <= clients * max_rows:
-        raise ProtocolError(
-            f"the opened number of rows is {opened}, which {clients} clients with 1 to {max_rows} "
-            "rows each cannot have; shares or messages were altered"
+    if not 1 <= rows <= max_rows:
+        raise ValueError(
+            f"max_rows: a client has {rows} rows and the bound is {max_rows}; every client needs "
+            "at least one, and max_rows must cover the largest"
         )
-    return int(opened)
-
-
-def whole_numbers(limit: int) -> FixedPoint:
-    """Make the encoding of vectors that are integers already.
-
-    Parameters
-    ----------
-    limit : int
-        Public bound on the magnitude of an integer, at least 1.
-
-    Returns
-    -------
-    FixedPoint
-        Scale one, and a bound that is `limit` or, where no float is, the next float above.
-
-    Examples
-    --------
-    >>> whole_numbers(2**60 - 1).limit == 2**60
-    True
-    """
-    bound = float(limit)
-    return FixedPoint(scale=1, bound=bound if bound >= limit else math.nextafter(bound, math.inf))
 
 
 def _select(clients: int, fraction: float, seed: int, index: int) -> tuple[int, ...]:

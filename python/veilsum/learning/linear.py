@@ -97,7 +97,8 @@ class FederatedLinearRegression(Regressor):
     Parameters
     ----------
     aggregator : str or protocols.Aggregator, default "sharing"
-        How sums are protected: "plain", "paillier", "sharing" or an aggregator.
+        How sums are protected: "plain", "paillier", "threshold_paillier", "sharing" or an
+        aggregator.
     clients : int, default 8
         Number of clients that the rows are dealt out to when ``fit`` gets no `groups`.
     solver : {"normal", "fedavg"}, default "normal"

@@ -19,11 +19,8 @@ from numpy.typing import NDArray
 
 from veilsum import protocols
 from veilsum.encoding import FixedPoint
-from veilsum.learning.federated import (
-    MAX_ROWS,
-    checked_rows,
-    whole_numbers,
-)
+from veilsum.learning.federated import MAX_ROWS, require_rows
+from veilsum.protocols.averaging import checked_weight, whole_numbers
 from veilsum.wire import length_prefixed
 
 __all__ = ["TABLE_ENCODING", "Moments", "Scaling", "least_squares", "sum_moments"]
@@ -171,7 +168,7 @@ def sum_moments(
     )
     opened = aggregate.integers.astype(object)
     moments = Moments(
-        rows=checked_rows(opened[0], aggregate, max_rows),
+        rows=checked_weight(opened[0], aggregate, max_rows),
         sums=opened[1 : columns + 1],
         products=_square(opened[columns + 1 :], columns) if pairs else opened[columns + 1 :],
     )
@@ -222,11 +219,7 @@ def least_squares(moments: Moments, *, rcond: float) -> tuple[NDArray[np.float64
 
 def _moments_of(table: NDArray[np.float64], pairs: bool, max_rows: int) -> NDArray[Any]:
     rows = len(table)
-    if not 1 <= rows <= max_rows:
-        raise ValueError(
-            f"max_rows: a client has {rows} rows and the bound is {max_rows}; every client needs "
-            "at least one, and max_rows must cover the largest"
-        )
+    require_rows(rows, max_rows)
     cells = TABLE_ENCODING.quantise(table)
     products = (cells.T @ cells)[np.triu_indices(cells.shape[1])] if pairs else (cells**2).sum(0)
     return np.concatenate([np.array([rows], dtype=object), cells.sum(0), products])

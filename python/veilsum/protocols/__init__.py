@@ -1,8 +1,9 @@
 """Secure aggregation: protocols that open the sum of many vectors and nothing else.
 
-`aggregate` runs one round in this process. An aggregator (`Plain`, `Paillier`, `Sharing`) runs one
-round after the other and keeps what outlives a round. A protocol of one's own is a few parties
-(`Party`), their messages (`Message`) and an `Aggregator` that names them.
+`aggregate` runs one round in this process. An aggregator (`Plain`, `Paillier`, `ThresholdPaillier`,
+`Sharing`, `Masking`) runs one round after the other and keeps what outlives a round. A protocol of
+one's own is a few parties (`Party`), their messages (`Message`), and an `Aggregator` that names
+them; `veilsum.protocols.plain` is the shortest example. `average` opens means with hidden weights.
 """
 
 import inspect
@@ -11,32 +12,54 @@ from typing import Literal
 
 from veilsum.encoding import FixedPoint
 from veilsum.protocols.aggregator import Aggregate, Aggregator, Updates
-from veilsum.protocols.base import Message, Outcome, Party, Phase, Session, state
+from veilsum.protocols.averaging import Average, WeightedMean, average
+from veilsum.protocols.base import Credentials, Message, Outcome, Party, Phase, state
+from veilsum.protocols.masking import Masking
 from veilsum.protocols.paillier import Paillier
 from veilsum.protocols.plain import Plain
+from veilsum.protocols.session import Policy, Session
 from veilsum.protocols.sharing import Sharing
-from veilsum.protocols.transport import InMemoryTransport, Transport, drive
+from veilsum.protocols.station import Heartbeat, Refusal, Station
+from veilsum.protocols.threshold_paillier import ThresholdPaillier
+from veilsum.protocols.transport import Drive, InMemoryTransport, Transport, drive
 
 __all__ = [
     "Aggregate",
     "Aggregator",
+    "Average",
+    "Credentials",
+    "Drive",
+    "Heartbeat",
     "InMemoryTransport",
+    "Masking",
     "Message",
     "Outcome",
     "Paillier",
     "Party",
     "Phase",
     "Plain",
+    "Policy",
+    "Refusal",
     "Session",
     "Sharing",
+    "Station",
+    "ThresholdPaillier",
     "Transport",
+    "WeightedMean",
     "aggregate",
+    "average",
     "drive",
     "resolve",
     "state",
 ]
 
-_AGGREGATORS: tuple[type[Aggregator], ...] = (Plain, Paillier, Sharing)
+_AGGREGATORS: tuple[type[Aggregator], ...] = (
+    Plain,
+    Paillier,
+    ThresholdPaillier,
+    Sharing,
+    Masking,
+)
 
 
 def aggregate(
@@ -47,8 +70,13 @@ def aggregate(
     min_survivors: int | None = None,
     holders: Literal["clients"] | int | None = None,
     check: bool | None = None,
+    packed: int | None = None,
+    quorum: int | None = None,
     max_errors: int | None = None,
     key_bits: int | None = None,
+    degree: int | None = None,
+    corrupt: float | None = None,
+    dropout: float | None = None,
     insecure: bool | None = None,
     threads: int | None = None,
     encoding: FixedPoint | None = None,
@@ -59,18 +87,21 @@ def aggregate(
 ) -> Aggregate:
     """Sum clients' updates under a protocol, all parties in this process.
 
-    What leaks, and to whom, stands in the class of each protocol: `Plain`, `Paillier`, `Sharing`.
+    What leaks, and to whom, stands in the class of each protocol: `Plain`, `Paillier`,
+    `ThresholdPaillier`, `Sharing`, `Masking`.
 
     Parameters
     ----------
     updates : sequence of array_like, or mapping of int to array_like
         One array of real numbers a client, all of one shape.
-    protocol : {"plain", "paillier", "sharing"} or Aggregator
+    protocol : {"plain", "paillier", "threshold_paillier", "sharing", "masking"} or Aggregator
         What protects the updates. Pass an aggregator to keep its keys for the next round.
     min_survivors : int, optional
         The fewest clients whose sum may be opened; by default the protocol's, two or more unless
         the roster is one client.
-    threshold, holders, check, max_errors, key_bits, insecure, threads : optional
+    threshold, holders, check, packed, quorum, max_errors, key_bits, insecure, threads : optional
+        Options of the protocol's class, for those that have them.
+    degree, corrupt, dropout : optional
         Options of the protocol's class, for those that have them.
     encoding : FixedPoint, optional
         The public scale and bound; ``FixedPoint.binary()`` by default.
@@ -103,7 +134,7 @@ def aggregate(
     Examples
     --------
     >>> updates = [[0.5, 1.0], [0.25, 2.0], [4.0, 4.0], [8.0, 8.0]]
-    >>> result = aggregate(updates, protocol="sharing", threshold=3, dropped=[3])
+    >>> result = aggregate(updates, protocol="sharing", threshold=2, dropped=[3])
     >>> result.sum, result.survivors
     (array([4.75, 7.  ]), (0, 1, 2))
     """
@@ -112,8 +143,13 @@ def aggregate(
         "min_survivors": min_survivors,
         "holders": holders,
         "check": check,
+        "packed": packed,
+        "quorum": quorum,
         "max_errors": max_errors,
         "key_bits": key_bits,
+        "degree": degree,
+        "corrupt": corrupt,
+        "dropout": dropout,
         "insecure": insecure,
         "threads": threads,
     }
@@ -133,7 +169,7 @@ def resolve(protocol: str | Aggregator, **options: object) -> Aggregator:
 
     Parameters
     ----------
-    protocol : {"plain", "paillier", "sharing"} or Aggregator
+    protocol : {"plain", "paillier", "threshold_paillier", "sharing", "masking"} or Aggregator
         A name makes a fresh aggregator.
     **options
         For the protocol's class; none where an aggregator is given.

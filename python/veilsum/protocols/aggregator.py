@@ -4,14 +4,19 @@ import builtins
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from veilsum.channel import Directory, Identity
 from veilsum.encoding import Digits, FixedPoint
-from veilsum.protocols.base import Message, Outcome, Party, Phase, Session
+from veilsum.errors import ProtocolError
+from veilsum.protocols.base import Credentials, Message, Outcome, Party, Phase, blaming
+from veilsum.protocols.session import Policy, Session, client_name
+from veilsum.protocols.station import Refusal
 from veilsum.protocols.transport import InMemoryTransport, Transport, drive
 
 __all__ = ["Aggregate", "Aggregator"]
@@ -40,6 +45,8 @@ class Aggregate:
     liars : tuple of str
         The parties whose messages did not fit and were left out, such as ``"holder-2"``; see
         `Sharing` for what that proves.
+    refusals : tuple of Refusal
+        The messages that somebody refused; their senders count as lost.
     """
 
     sum: NDArray[np.float64]
@@ -49,13 +56,16 @@ class Aggregate:
     bytes: dict[tuple[str, str, Phase], int]
     session_id: builtins.bytes
     liars: tuple[str, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
 
 
 class Aggregator(ABC):
     """Sums clients' vectors, round after round, under one kind of protection.
 
     It lives as long as the training does and holds what outlives a round, such as keys. A subclass
-    says how large a sum of digits may get, what a session binds and which parties play.
+    says how large a sum of digits may get, what a session binds and which parties play: `staff`
+    names those beside the clients, and `server` and `client` make one party each, as a deployment
+    does on different machines. `aggregate` makes them all, with fresh identities that it keeps.
 
     Attributes
     ----------
@@ -75,8 +85,8 @@ class Aggregator(ABC):
     setup_seconds: float = 0.0
 
     @abstractmethod
-    def capacity(self) -> int:
-        """Return the largest magnitude that a sum of digits may have."""
+    def capacity_for(self, encoding: FixedPoint, roster: Sequence[int]) -> int:
+        """Return the largest magnitude that a sum of these clients' digits may have."""
 
     def threshold_for(self, roster: Sequence[int]) -> int:  # noqa: ARG002
         """Return how many parties open a sum together when these clients are invited: one."""
@@ -97,21 +107,140 @@ class Aggregator(ABC):
             return min(2, len(roster))
         return among("min_survivors", self.min_survivors, len(roster), "clients")
 
-    def parameters(self, roster: Sequence[int]) -> dict[str, bytes]:  # noqa: ARG002
+    def parameters_for(
+        self,
+        encoding: FixedPoint,  # noqa: ARG002
+        roster: Sequence[int],  # noqa: ARG002
+    ) -> dict[str, bytes]:
         """Return what a session binds beyond what all protocols do."""
         return {}
 
+    def staff(self, roster: Sequence[int]) -> tuple[str, ...]:  # noqa: ARG002
+        """Return the names of the parties beside the clients, in the order in which they start."""
+        return ("server",)
+
     @abstractmethod
-    def parties(self, session: Session, updates: Mapping[int, ArrayLike]) -> list[Party]:
-        """Return the parties of a session, receivers before senders.
+    def server(self, session: Session, name: str, credentials: Credentials) -> Party:
+        """Return the party of the staff that has this name."""
+
+    @abstractmethod
+    def client(
+        self, session: Session, client: int, update: ArrayLike, credentials: Credentials
+    ) -> Party:
+        """Return the party of the client with this index.
+
+        It takes part in whatever session it is given: a client that was sent one goes by `join`.
+        """
+
+    def join(
+        self,
+        session: Session,
+        client: int,
+        update: ArrayLike,
+        credentials: Credentials,
+        *,
+        policy: Policy | None = None,
+    ) -> Party:
+        """Return the party of a client that was sent a session, if the client accepts it.
+
+        The session has to be one that this aggregator, with the options that the client gave it,
+        could have opened itself: of its protocol, with the same field, modulus or keys, and with
+        no lower threshold or `min_survivors`. What only the client knows stands in the policy; the
+        default one accepts every round, model and clip. A client joins a session once: two answers
+        in one session could give its update away. That is remembered in memory alone.
 
         Parameters
         ----------
         session : Session
-            What they agreed on.
+            What the server proposes, as from `Session.from_bytes`.
+        client : int
+            The client's index.
+        update : array_like
+            Its update.
+        credentials : Credentials
+            Who it is, and whom it knows.
+        policy : Policy, optional
+            Model, round, clip and the like.
+
+        Raises
+        ------
+        ProtocolError
+            When the session is not acceptable, or the client has joined it before.
+
+        Examples
+        --------
+        >>> from veilsum.channel import Directory, Identity
+        >>> from veilsum.protocols import Credentials, Policy, Session, Sharing
+        >>> names = ["client-0", "client-1", "server", "holder-1", "holder-2", "holder-3"]
+        >>> people = {name: Identity.generate() for name in names}
+        >>> directory = Directory({name: person.public for name, person in people.items()})
+        >>> proposal = Sharing(holders=3, threshold=2).open_session(
+        ...     [0, 1], length=2, model_digest=b"model 7", directory=directory
+        ... )
+        >>> received = Session.from_bytes(proposal.to_bytes())
+        >>> me = Credentials(people["client-1"], directory)
+        >>> known = Policy(model_digest=b"model 7")
+        >>> party = Sharing(holders=3, threshold=2).join(received, 1, [0.5, 1.0], me, policy=known)
+        >>> party.name
+        'client-1'
+        >>> Sharing(holders=3, threshold=3).join(received, 1, [0.5, 1.0], me, policy=known)
+        Traceback (most recent call last):
+            ...
+        veilsum.errors.ProtocolError: session: threshold is 2, this client asks for 3
+        """
+        self.require_acceptable(session)
+        (Policy() if policy is None else policy).check(session)
+        place = session.id, client
+        if place in self._joined:
+            raise ProtocolError("session: this client has joined it before, and answers once")
+        party = self.client(session, client, update, credentials)
+        self._joined.add(place)
+        return party
+
+    def require_acceptable(self, session: Session) -> None:
+        """Refuse a session that this aggregator could not have opened.
+
+        Raises
+        ------
+        ProtocolError
+            When it could not.
+        """
+        roster, encoding = session.roster, session.encoding
+        with blaming("session"):
+            try:
+                own = self.open_session(
+                    roster, length=session.length, encoding=encoding, directory=Directory({})
+                )
+            except ValueError as error:
+                raise ProtocolError(f"session: {error}") from error
+        Policy(
+            protocol=self.name,
+            min_threshold=own.threshold,
+            min_survivors=own.min_survivors,
+            parameters=dict(own.parameters),
+        ).check(session)
+        if session.digits != own.digits or len(session.parameters) != len(own.parameters):
+            raise ProtocolError("session: it writes digits, or binds parameters, of another kind")
+
+    def parties(self, session: Session, updates: Mapping[int, ArrayLike]) -> list[Party]:
+        """Return all parties of a session, in this process: the staff, then the clients.
+
+        Parameters
+        ----------
+        session : Session
+            What `open_session` of this aggregator returned, without a directory of one's own.
         updates : mapping of int to array_like
             The updates of those clients of the roster that take part.
         """
+        credentials = self._credentials(session.roster)
+        staff = [
+            self.server(session, name, credentials[name]) for name in self.staff(session.roster)
+        ]
+        clients = [
+            self.client(session, client, update, credentials[client_name(client)])
+            for client, update in updates.items()
+        ]
+        return [*staff, *clients]
 
     def open_session(
         self,
@@ -121,6 +250,7 @@ class Aggregator(ABC):
         encoding: FixedPoint | None = None,
         round: int = 0,  # noqa: A002
         model_digest: bytes = b"",
+        directory: Directory | None = None,
     ) -> Session:
         """Return a fresh session, which a real deployment would send to its clients.
 
@@ -136,6 +266,9 @@ class Aggregator(ABC):
             The training round.
         model_digest : bytes
             An opaque digest of the model.
+        directory : Directory, optional
+            The identities of all clients and of the `staff`; those that this aggregator made for
+            `aggregate` by default.
 
         Raises
         ------
@@ -147,8 +280,11 @@ class Aggregator(ABC):
         encoding = FixedPoint.binary() if encoding is None else encoding
         if not roster:
             raise ValueError("updates: got none, expected one for each client of the roster")
+        known = self._directory(roster) if directory is None else directory
         digits = Digits.for_sum(
-            limit=encoding.limit, summands=len(roster), capacity=self.capacity()
+            limit=encoding.limit,
+            summands=len(roster),
+            capacity=self.capacity_for(encoding, roster),
         )
         return Session(
             protocol=self.name,
@@ -159,8 +295,9 @@ class Aggregator(ABC):
             length=length,
             encoding=encoding,
             digits=digits,
+            directory=known.fingerprint,
             model_digest=model_digest,
-            parameters=tuple(sorted(self.parameters(roster).items())),
+            parameters=tuple(sorted(self.parameters_for(encoding, roster).items())),
         )
 
     def aggregate(
@@ -206,7 +343,7 @@ class Aggregator(ABC):
         BudgetExceeded
             When a value is NaN, infinite or beyond the encoding's bound.
         ProtocolError
-            When too few parties are left, or a message is refused.
+            When too few parties are left.
         DecodingError
             When holders' sums disagree, beyond what is repaired.
 
@@ -231,17 +368,46 @@ class Aggregator(ABC):
         present = {client: arrays[client] for client in session.roster if client not in gone}
         parties = self.parties(session, present)
         carried_before = transport.carried
-        seconds = drive(parties, kinds=self.messages, transport=transport)
+        done = drive(parties, kinds=self.messages, transport=transport)
         outcome = _outcome(parties)
         return Aggregate(
             sum=outcome.sum.reshape(shape),
             integers=outcome.integers.reshape(shape),
             survivors=outcome.survivors,
-            seconds=seconds,
+            seconds=done.seconds,
             bytes=dict(transport.carried - carried_before),
             session_id=session.id,
             liars=outcome.liars,
+            refusals=done.refusals,
         )
+
+    def _names(self, roster: Sequence[int]) -> list[str]:
+        return list(dict.fromkeys([*self.staff(roster), *map(client_name, roster)]))
+
+    def _directory(self, roster: Sequence[int]) -> Directory:
+        names = self._names(roster)
+        for name in names:
+            if name not in self._identities:
+                self._identities[name] = Identity.generate()
+        return Directory({name: self._identities[name].public for name in names})
+
+    def _credentials(self, roster: Sequence[int]) -> dict[str, Credentials]:
+        directory = self._directory(roster)
+        return {name: Credentials(self._identities[name], directory) for name in directory}
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave the identities out, which are secret: a copy makes its own."""
+        return {name: value for name, value in vars(self).items() if name != "_identities"}
+
+    @cached_property
+    def _joined(self) -> set[tuple[bytes, int]]:
+        """Sessions, and who joined them."""
+        return set()
+
+    @cached_property
+    def _identities(self) -> dict[str, Identity]:
+        """Those of the parties that run in this process."""
+        return {}
 
 
 def among(name: str, value: int, count: int, members: str) -> int:
@@ -258,7 +424,21 @@ def among(name: str, value: int, count: int, members: str) -> int:
 
 
 def _outcome(parties: Sequence[Party]) -> Outcome:
-    return next(party.outcome for party in parties if party.outcome is not None)
+    """Return what all parties that learn the sum ended with; one may name a liar that others miss.
+
+    Raises
+    ------
+    ProtocolError
+        When two of them ended with different sums.
+    """
+    ends = [(party.name, party.outcome) for party in parties if party.outcome is not None]
+    name, first = ends[0]
+    for other, outcome in ends[1:]:
+        same = np.array_equal(outcome.integers, first.integers)
+        if not same or outcome.survivors != first.survivors:
+            raise ProtocolError(f"{name} and {other} ended with different sums")
+    named = {liar for _, outcome in ends for liar in outcome.liars}
+    return replace(first, liars=tuple(party.name for party in parties if party.name in named))
 
 
 def _by_client(updates: Updates) -> dict[int, NDArray[Any]]:

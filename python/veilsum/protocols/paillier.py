@@ -6,6 +6,7 @@ product to the key holder.
 Round 3. The key holder decrypts it, once a session, and returns the sum.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -15,22 +16,30 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from veilsum import paillier
+from veilsum.encoding import FixedPoint
 from veilsum.errors import InvalidCiphertext, KeyMismatch, ProtocolError
 from veilsum.protocols.aggregator import Aggregator
-from veilsum.protocols.base import (
-    Message,
-    Party,
-    Phase,
+from veilsum.protocols.base import Credentials, Message, Party, Phase, state
+from veilsum.protocols.session import (
     Session,
     client_name,
     read_clients,
     require_survivors,
-    state,
     write_clients,
 )
 from veilsum.wire import Reader, Writer
 
-__all__ = ["Client", "Combined", "Combiner", "Encrypted", "KeyHolder", "Opened", "Paillier"]
+__all__ = [
+    "Adder",
+    "Client",
+    "Combined",
+    "Combiner",
+    "Encrypted",
+    "KeyHolder",
+    "Opened",
+    "Opener",
+    "Paillier",
+]
 
 AGGREGATOR = "aggregator"
 KEY_HOLDER = "key-holder"
@@ -125,11 +134,12 @@ class Client(Party):
         session: Session,
         client: int,
         update: ArrayLike,
+        credentials: Credentials,
         *,
         public_key: paillier.PublicKey,
         threads: int | None,
     ) -> None:
-        super().__init__(session, client_name(client))
+        super().__init__(session, client_name(client), credentials)
         self._update = update
         self._public_key = public_key
         self._threads = threads
@@ -152,15 +162,34 @@ class Client(Party):
         return [encrypted]
 
 
-class Combiner(Party):
-    """The aggregator: adds what it cannot read, and learns the sum from the key holder."""
+class Adder(Party):
+    """The aggregator: adds what it cannot read, and asks those who can open it.
 
-    def __init__(self, session: Session, *, public_key: paillier.PublicKey) -> None:
-        super().__init__(session, AGGREGATOR)
+    Parameters
+    ----------
+    session : Session
+        What the parties agreed on.
+    credentials : Credentials
+        Who it is, and whom it knows.
+    public_key : PublicKey
+        The key that the updates are encrypted under.
+    holders : sequence of str
+        Whom it asks.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        credentials: Credentials,
+        *,
+        public_key: paillier.PublicKey,
+        holders: Sequence[str],
+    ) -> None:
+        super().__init__(session, AGGREGATOR, credentials)
         self._public_key = public_key
+        self._holders = holders
         self._total: paillier.PackedArray | None = None
         self._survivors: tuple[int, ...] = ()
-        self._digit_sums = np.zeros(0, np.int64)
 
     @state("combine")
     def begin(self) -> list[Message]:
@@ -180,19 +209,45 @@ class Combiner(Party):
 
     @state("combine")
     def combine(self) -> list[Message]:
-        """Round 2: hand the encrypted sum to the key holder."""
+        """Round 2: hand out the encrypted sum."""
+        ciphertexts = self.total.to_bytes()
+        self._survivors = self.session.survivors(self.heard)
+        self.await_answers()
+        return [
+            Combined(
+                session_id=self.session.id,
+                sender=self.name,
+                recipient=holder,
+                clients=self._survivors,
+                ciphertexts=ciphertexts,
+            )
+            for holder in self._holders
+        ]
+
+    @property
+    def total(self) -> paillier.PackedArray:
+        """The encrypted sum."""
         if self._total is None:
             raise ProtocolError("the aggregator has no encrypted update to combine")
-        self._survivors = self.session.survivors(self.heard)
-        self.gather(Opened, [KEY_HOLDER], each=self._learn, then=self.close)
-        combined = Combined(
-            session_id=self.session.id,
-            sender=self.name,
-            recipient=KEY_HOLDER,
-            clients=self._survivors,
-            ciphertexts=self._total.to_bytes(),
-        )
-        return [combined]
+        return self._total
+
+    @abstractmethod
+    def await_answers(self) -> None:
+        """Gather what the holders answer."""
+
+
+class Combiner(Adder):
+    """The aggregator that learns the sum from the one key holder."""
+
+    def __init__(
+        self, session: Session, credentials: Credentials, *, public_key: paillier.PublicKey
+    ) -> None:
+        super().__init__(session, credentials, public_key=public_key, holders=[KEY_HOLDER])
+        self._digit_sums = np.zeros(0, np.int64)
+
+    def await_answers(self) -> None:
+        """Wait for the sum."""
+        self.gather(Opened, self._holders, each=self._learn, then=self.close)
 
     def _learn(self, opened: Opened) -> None:
         if not self.session.admits(opened.digit_sums, summands=len(self._survivors)):
@@ -207,36 +262,37 @@ class Combiner(Party):
         return []
 
 
-class KeyHolder(Party):
-    """Has the private key, sees sums alone, and opens one of them a session.
+class Opener(Party):
+    """Has a secret, sees encrypted sums alone, and helps to open one of them a session.
 
     Parameters
     ----------
     session : Session
         What the parties agreed on.
-    private_key : PrivateKey
-        The key whose fingerprint the session binds.
+    name : str
+        Its name.
+    credentials : Credentials
+        Who it is, and whom it knows.
+    public_key : PublicKey
+        The key that sums are encrypted under.
     answered : set of bytes
-        Ids of the sessions that this key has answered; kept from round to round, in memory alone:
+        Ids of the sessions that this party has answered; kept from round to round, in memory alone:
         a process that restarts with the same key and session would answer once more.
-    threads : int or None
-        Threads for decryption; None means all cores.
     """
 
     def __init__(
         self,
         session: Session,
+        name: str,
+        credentials: Credentials,
         *,
-        private_key: paillier.PrivateKey,
+        public_key: paillier.PublicKey,
         answered: set[bytes],
-        threads: int | None,
     ) -> None:
-        super().__init__(session, KEY_HOLDER)
-        self._private_key = private_key
+        super().__init__(session, name, credentials)
+        self._public_key = public_key
         self._answered = answered
-        self._threads = threads
         self._combined: paillier.PackedArray | None = None
-        self._survivors: tuple[int, ...] = ()
 
     @state("combine")
     def begin(self) -> list[Message]:
@@ -249,26 +305,57 @@ class KeyHolder(Party):
         if self.session.id in self._answered:
             raise ProtocolError("the key holder answers once a session, and has")
         self._combined = _admitted(
-            combined.ciphertexts,
-            self._private_key.public_key,
-            self.session,
-            summands=len(combined.clients),
+            combined.ciphertexts, self._public_key, self.session, summands=len(combined.clients)
         )
-        self._survivors = combined.clients
 
     @state("open")
     def open(self) -> list[Message]:
-        """Round 3: return the decrypted sum."""
+        """Round 3: answer, for the only time in this session."""
         if self._combined is None:
             raise ProtocolError("the key holder has no encrypted sum to open")
         self._answered.add(self.session.id)
-        opened = Opened(
+        return [self.answer(self._combined)]
+
+    @abstractmethod
+    def answer(self, combined: paillier.PackedArray) -> Message:
+        """Return what opens the sum, or helps to."""
+
+
+class KeyHolder(Opener):
+    """Has the private key and opens the sum alone.
+
+    Parameters
+    ----------
+    session, credentials, answered
+        As for `Opener`.
+    private_key : PrivateKey
+        The key whose fingerprint the session binds.
+    threads : int or None
+        Threads for decryption; None means all cores.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        credentials: Credentials,
+        *,
+        private_key: paillier.PrivateKey,
+        answered: set[bytes],
+        threads: int | None,
+    ) -> None:
+        public_key = private_key.public_key
+        super().__init__(session, KEY_HOLDER, credentials, public_key=public_key, answered=answered)
+        self._private_key = private_key
+        self._threads = threads
+
+    def answer(self, combined: paillier.PackedArray) -> Message:
+        """Return the decrypted sum."""
+        return Opened(
             session_id=self.session.id,
             sender=self.name,
             recipient=AGGREGATOR,
-            digit_sums=self._private_key.decrypt(self._combined, threads=self._threads),
+            digit_sums=self._private_key.decrypt(combined, threads=self._threads),
         )
-        return [opened]
 
 
 class Paillier(Aggregator):
@@ -285,8 +372,7 @@ class Paillier(Aggregator):
     Digits share ciphertexts, as many as their sums leave room for: with 8 clients, the default
     encoding and 3072 bits these are 53.
 
-    The channels are assumed to be authenticated: the messages are not signed. That a session is
-    answered once is remembered in memory, as long as the aggregator lives.
+    That a session is answered once is remembered in memory, as long as the aggregator lives.
 
     Parameters
     ----------
@@ -296,8 +382,9 @@ class Paillier(Aggregator):
         but the others in it, so ask for `c + 2` where `c` clients may collude.
     key_bits : int
         Bits of a modulus that is generated.
-    keys : tuple of (PublicKey, PrivateKey), optional
-        A pair of keys to use instead of a fresh one.
+    keys : tuple of (PublicKey, PrivateKey or None), optional
+        A pair of keys to use instead of a fresh one. In a deployment only the key holder has the
+        private one; everybody else leaves it out.
     insecure : bool
         Allow a `key_bits` that is too short to protect anything, for tests.
     threads : int, optional
@@ -329,7 +416,7 @@ class Paillier(Aggregator):
         *,
         min_survivors: int | None = None,
         key_bits: int = 3072,
-        keys: tuple[paillier.PublicKey, paillier.PrivateKey] | None = None,
+        keys: tuple[paillier.PublicKey, paillier.PrivateKey | None] | None = None,
         insecure: bool = False,
         threads: int | None = None,
     ) -> None:
@@ -338,7 +425,7 @@ class Paillier(Aggregator):
             paillier.keygen(bits=key_bits, insecure=insecure) if keys is None else keys
         )
         self.setup_seconds = perf_counter() - begin
-        if private.public_key.fingerprint != public.fingerprint:
+        if private is not None and private.public_key.fingerprint != public.fingerprint:
             raise KeyMismatch("keys: the public key is not the private key's; pass a pair")
         self.min_survivors = min_survivors
         self.public_key = public
@@ -346,28 +433,54 @@ class Paillier(Aggregator):
         self._private_key = private
         self._answered: set[bytes] = set()
 
-    def capacity(self) -> int:
-        """Return the largest magnitude that a sum of digits may have."""
+    def capacity_for(self, encoding: FixedPoint, roster: Sequence[int]) -> int:  # noqa: ARG002
+        """Return the largest magnitude that a sum of these clients' digits may have."""
         return CAPACITY
 
-    def parameters(self, roster: Sequence[int]) -> dict[str, bytes]:  # noqa: ARG002
+    def parameters_for(
+        self,
+        encoding: FixedPoint,  # noqa: ARG002
+        roster: Sequence[int],  # noqa: ARG002
+    ) -> dict[str, bytes]:
         """Return the key's fingerprint, which a session binds."""
         return {"key": self.public_key.fingerprint}
 
-    def parties(self, session: Session, updates: Mapping[int, ArrayLike]) -> list[Party]:
-        """Return the aggregator, the key holder and the clients that take part."""
-        combiner = Combiner(session, public_key=self.public_key)
-        key_holder = KeyHolder(
+    def staff(self, roster: Sequence[int]) -> tuple[str, ...]:  # noqa: ARG002
+        """Return the names of the aggregator and the key holder."""
+        return AGGREGATOR, KEY_HOLDER
+
+    def server(self, session: Session, name: str, credentials: Credentials) -> Party:
+        """Return the aggregator or the key holder.
+
+        Raises
+        ------
+        ValueError
+            When the private key is not here.
+        """
+        if name == AGGREGATOR:
+            return Combiner(session, credentials, public_key=self.public_key)
+        if self._private_key is None:
+            raise ValueError("keys: the private key is not here; pass it, or run elsewhere")
+        return KeyHolder(
             session,
+            credentials,
             private_key=self._private_key,
             answered=self._answered,
             threads=self.threads,
         )
-        clients = [
-            Client(session, client, update, public_key=self.public_key, threads=self.threads)
-            for client, update in updates.items()
-        ]
-        return [combiner, key_holder, *clients]
+
+    def client(
+        self, session: Session, client: int, update: ArrayLike, credentials: Credentials
+    ) -> Party:
+        """Return a client."""
+        return Client(
+            session,
+            client,
+            update,
+            credentials,
+            public_key=self.public_key,
+            threads=self.threads,
+        )
 
 
 def _bound(session: Session) -> float:

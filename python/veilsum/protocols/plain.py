@@ -3,16 +3,18 @@
 Round 1. Every client sends its digits to the server, which adds them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from veilsum.encoding import FixedPoint
 from veilsum.errors import ProtocolError
 from veilsum.protocols.aggregator import Aggregator
-from veilsum.protocols.base import Message, Party, Phase, Session, client_name, state
+from veilsum.protocols.base import Credentials, Message, Party, Phase, state
+from veilsum.protocols.session import Session, client_name
 from veilsum.wire import Reader, Writer
 
 __all__ = ["Client", "Plain", "Server", "Update"]
@@ -49,8 +51,10 @@ class Update(Message):
 class Client(Party):
     """Sends its update, unprotected."""
 
-    def __init__(self, session: Session, client: int, update: ArrayLike) -> None:
-        super().__init__(session, client_name(client))
+    def __init__(
+        self, session: Session, client: int, update: ArrayLike, credentials: Credentials
+    ) -> None:
+        super().__init__(session, client_name(client), credentials)
         self._update = update
 
     @state("protect")
@@ -68,8 +72,8 @@ class Client(Party):
 class Server(Party):
     """Adds what comes and sees it all."""
 
-    def __init__(self, session: Session) -> None:
-        super().__init__(session, SERVER)
+    def __init__(self, session: Session, credentials: Credentials) -> None:
+        super().__init__(session, SERVER, credentials)
         self._total = np.zeros(session.width, np.int64)
 
     @state("combine")
@@ -125,11 +129,16 @@ class Plain(Aggregator):
     def __init__(self, *, min_survivors: int | None = None) -> None:
         self.min_survivors = min_survivors
 
-    def capacity(self) -> int:
-        """Return the largest magnitude that a sum of digits may have."""
+    def capacity_for(self, encoding: FixedPoint, roster: Sequence[int]) -> int:  # noqa: ARG002
+        """Return the largest magnitude that a sum of these clients' digits may have."""
         return CAPACITY
 
-    def parties(self, session: Session, updates: Mapping[int, ArrayLike]) -> list[Party]:
-        """Return the server and the clients that take part."""
-        clients = [Client(session, client, update) for client, update in updates.items()]
-        return [Server(session), *clients]
+    def server(self, session: Session, name: str, credentials: Credentials) -> Party:  # noqa: ARG002
+        """Return the server."""
+        return Server(session, credentials)
+
+    def client(
+        self, session: Session, client: int, update: ArrayLike, credentials: Credentials
+    ) -> Party:
+        """Return a client."""
+        return Client(session, client, update, credentials)

@@ -4,16 +4,18 @@
 `drive` runs the parties of a session over it until they are done.
 """
 
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
 
-from veilsum.errors import ProtocolError
-from veilsum.protocols.base import Message, Party, Phase, blaming, decode
+from veilsum.errors import ProtocolError, VeilsumError
+from veilsum.protocols.base import Message, Party, Phase
+from veilsum.protocols.station import Refusal, Station
 
-__all__ = ["InMemoryTransport", "Link", "Transport", "Work", "drive"]
+__all__ = ["Drive", "InMemoryTransport", "Link", "Transport", "Work", "drive"]
 
 Link = tuple[str, str, Phase]
 Work = tuple[str, Phase]
@@ -25,6 +27,10 @@ class Transport(Protocol):
     @property
     def carried(self) -> Counter[Link]:
         """Bytes carried so far, by (sender, recipient, phase)."""
+        ...
+
+    def send(self, message: Message) -> Message:
+        """Return what the sender signs: the message, unless the sender lies."""
         ...
 
     def carry(self, message: Message) -> bytes | None:
@@ -41,8 +47,11 @@ class InMemoryTransport:
         Takes a message and says whether it is lost on the way. A client that vanishes after it
         has reached two holders of five is a hook that is true for the other three. What is lost
         is not counted.
+    lie : callable, optional
+        Takes a message and returns the one that its sender signs in its place: a malicious party.
     tamper : callable, optional
-        Takes a message and its bytes, and returns the bytes that are carried instead.
+        Takes a message and its bytes, and returns the bytes that are carried instead: a malicious
+        network.
 
     Examples
     --------
@@ -50,15 +59,30 @@ class InMemoryTransport:
     >>> transport = protocols.InMemoryTransport(drop=lambda message: message.sender == "client-1")
     >>> protocols.aggregate([[1.0], [2.0], [4.0]], protocol="plain", transport=transport).survivors
     (0, 2)
+
+    A holder that lies:
+
+    >>> from dataclasses import replace
+    >>> def lie(message):
+    ...     if message.label == "sharing/summed" and message.sender == "holder-1":
+    ...         altered = message.shares.with_values(message.shares.values // 2)
+    ...         return replace(message, shares=altered)
+    ...     return message
+    >>> sharing = protocols.Sharing(holders=5, threshold=3, max_errors=1)
+    >>> transport = protocols.InMemoryTransport(lie=lie)
+    >>> sharing.aggregate([[1.0], [2.0]], transport=transport).liars
+    ('holder-1',)
     """
 
     def __init__(
         self,
         *,
         drop: Callable[[Message], bool] | None = None,
+        lie: Callable[[Message], Message] | None = None,
         tamper: Callable[[Message, bytes], bytes] | None = None,
     ) -> None:
         self._drop = drop
+        self._lie = lie
         self._tamper = tamper
         self._carried: Counter[Link] = Counter()
 
@@ -67,6 +91,15 @@ class InMemoryTransport:
         """Bytes carried so far, by (sender, recipient, phase); a copy."""
         return self._carried.copy()
 
+    def send(self, message: Message) -> Message:
+        """Return what the sender signs: the message, unless the sender lies."""
+        sent = message if self._lie is None else self._lie(message)
+        if not isinstance(sent, Message):
+            raise TypeError(
+                f"lie: got {type(sent).__name__}, expected a Message; lose messages by drop="
+            )
+        return sent
+
     def carry(self, message: Message) -> bytes | None:
         """Return the bytes that arrive, or None when the message is lost."""
         if self._drop is not None and self._drop(message):
@@ -74,8 +107,26 @@ class InMemoryTransport:
         data = message.to_bytes()
         if self._tamper is not None:
             data = self._tamper(message, data)
+            if not isinstance(data, bytes):
+                raise TypeError(f"tamper: got {type(data).__name__}, expected bytes")
         self._carried[message.sender, message.recipient, message.phase] += len(data)
         return data
+
+
+@dataclass(frozen=True, eq=False)
+class Drive:
+    """What running a session's parties cost, and what they did not take.
+
+    Parameters
+    ----------
+    seconds : dict of (party, phase) to float
+        Encoding a message counts for its sender, decoding it for its recipient.
+    refusals : tuple of Refusal
+        The messages that were refused.
+    """
+
+    seconds: dict[Work, float]
+    refusals: tuple[Refusal, ...]
 
 
 class _Stage:
@@ -85,89 +136,96 @@ class _Stage:
         self, parties: Sequence[Party], kinds: Sequence[type[Message]], transport: Transport
     ) -> None:
         self.seconds: defaultdict[Work, float] = defaultdict(float)
-        self._parties = {party.name: party for party in parties}
+        self._stations = {party.name: Station(party, kinds) for party in parties}
         self._kinds = kinds
         self._transport = transport
-        self._early: dict[str, list[Message]] = {name: [] for name in self._parties}
-        self._failures: dict[str, ProtocolError] = {}
+        self._problems: list[VeilsumError] = []
+        self._round = 0.0
 
     def start(self) -> None:
-        """Start one party after the other, and carry what it sends before the next.
-
-        So the messages of many clients never wait in memory together. What is sent to a party
-        that has not started yet is kept for it.
-        """
-        for name, party in self._parties.items():
-            with self._timed(party):
-                messages = party.start()
-            self._deliver([*self._early.pop(name), *messages])
+        """Start one party after the other, and carry what it sends before the next."""
+        for station in self._stations.values():
+            with self._timed(station):
+                messages = station.start(self._round)
+            self._deliver(messages)
 
     def close_rounds(self) -> None:
         """While somebody waits, let the deadline of the earliest awaited round pass."""
-        while waiting := [party.awaits for party in self._parties.values() if party.awaits]:
-            earliest = min(waiting, key=self._kinds.index)
-            late = [party for party in self._parties.values() if party.awaits is earliest]
-            self._deliver([message for party in late for message in self._go_on_without(party)])
+        while waiting := [station for station in self._stations.values() if station.party.awaits]:
+            self._round += 1
+            earliest = min(map(self._awaited, waiting))
+            late = [station for station in waiting if self._awaited(station) == earliest]
+            self._deliver([message for station in late for message in self._go_on(station)])
+
+    def refusals(self) -> tuple[Refusal, ...]:
+        """Return what was refused, party by party."""
+        return tuple(refusal for station in self._stations.values() for refusal in station.refusals)
 
     def require_outcome(self) -> None:
-        """Raise what kept the first party from going on, unless somebody has the sum."""
-        if not any(party.outcome for party in self._parties.values()):
-            raise next(
-                (self._failures[name] for name in self._parties if name in self._failures),
-                ProtocolError("the parties fell silent before any of them had the sum"),
-            )
+        """Raise what went wrong first, unless somebody has the sum."""
+        if not any(station.party.outcome for station in self._stations.values()):
+            silence = ProtocolError("the parties fell silent before any of them had the sum")
+            raise next(iter(self._problems), silence)
 
-    def _go_on_without(self, party: Party) -> list[Message]:
-        try:
-            with self._timed(party):
-                return party.deadline()
-        except ProtocolError as failure:
-            self._failures[party.name] = failure
-            return []
+    def _awaited(self, station: Station) -> int:
+        awaited = station.party.awaits
+        return len(self._kinds) if awaited is None else self._kinds.index(awaited)
+
+    def _go_on(self, station: Station) -> list[Message]:
+        with self._timed(station):
+            return station.close(self._round)
 
     def _deliver(self, messages: Sequence[Message]) -> None:
-        queue = deque(messages)
-        while queue:
-            message = queue.popleft()
-            if message.recipient in self._early:
-                self._early[message.recipient].append(message)
-            else:
-                queue.extend(self._hand_over(message))
+        """Carry messages, each with all that follows from it before the next.
+
+        So the messages of many parties never wait in memory together.
+        """
+        pending = [*reversed(messages)]
+        while pending:
+            pending.extend(reversed(self._hand_over(pending.pop())))
 
     def _hand_over(self, message: Message) -> list[Message]:
         begin = perf_counter()
-        data = self._transport.carry(message)
+        sent = self._transport.send(message)
+        if sent is not message:
+            sent = self._stations[message.sender].party.sign(sent)
+        if type(sent) not in self._kinds:
+            known = ", ".join(kind.__name__ for kind in self._kinds)
+            raise ValueError(f"messages: {type(sent).__name__} is not among them; got {known}")
+        data = self._transport.carry(sent)
         self.seconds[message.sender, message.phase] += perf_counter() - begin
-        recipient = self._parties.get(message.recipient)
+        recipient = self._stations.get(sent.recipient)
         if data is None or recipient is None:
             return []
         with self._timed(recipient):
-            with blaming(f"{recipient.name} cannot read {message.label!r} of {message.sender!r}"):
-                arrived = decode(data, self._kinds)
-            return recipient.receive(arrived)
+            return recipient.receive(data, self._round)
 
     @contextmanager
-    def _timed(self, party: Party) -> Iterator[None]:
+    def _timed(self, station: Station) -> Iterator[None]:
+        known, failure = len(station.refusals), station.failure
         begin = perf_counter()
         yield
-        if party.phase is not None:
-            self.seconds[party.name, party.phase] += perf_counter() - begin
+        spent = perf_counter() - begin
+        if station.party.phase is not None:
+            self.seconds[station.party.name, station.party.phase] += spent
+        self._problems += [refusal.reason for refusal in station.refusals[known:]]
+        if station.failure is not None and station.failure is not failure:
+            self._problems.append(station.failure)
 
 
 def drive(
     parties: Sequence[Party], *, kinds: Sequence[type[Message]], transport: Transport
-) -> dict[Work, float]:
+) -> Drive:
     """Run the parties of one session until one of them has the sum and nobody waits.
 
     Messages are carried until all is quiet; then the deadline of the earliest round that anybody
     still waits in has passed. A message to somebody who is not among the parties is lost, as on a
-    network; one that its recipient refuses ends the run with the recipient's error.
+    network; one that its recipient refuses is lost too, and noted.
 
     Parameters
     ----------
     parties : sequence of Party
-        Those who take part, in the order in which they start. When nobody reaches the sum, the
-        error of the first of them that had to give up is raised.
+        Those who take part, in the order in which they start.
     kinds : sequence of type
         The protocol's message classes, in the order of its rounds.
     transport : Transport
@@ -175,20 +233,18 @@ def drive(
 
     Returns
     -------
-    dict
-        Seconds by (party, phase). Encoding a message counts for its sender, decoding it for its
-        recipient.
+    Drive
+        Seconds by (party, phase), and what was refused.
 
     Raises
     ------
-    ProtocolError
-        When a message is refused, the bytes that arrive are not a message, or too few parties are
-        left.
-    DecodingError
-        When holders' sums disagree.
+    VeilsumError
+        When nobody reaches the sum: the first thing that went wrong. It is a `ProtocolError` when a
+        message was refused or too few parties were left, a `DecodingError` when holders' sums
+        disagree.
     """
     stage = _Stage(parties, kinds, transport)
     stage.start()
     stage.close_rounds()
     stage.require_outcome()
-    return dict(stage.seconds)
+    return Drive(dict(stage.seconds), stage.refusals())
