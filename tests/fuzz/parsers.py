@@ -11,7 +11,9 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from veilsum import paillier, shamir
+from veilsum import paillier, protocols, shamir
+from veilsum.channel import Directory, Identity
+from veilsum.encoding import FixedPoint
 from veilsum.errors import (
     BudgetExceeded,
     DeserializationError,
@@ -23,15 +25,32 @@ from veilsum.errors import (
 )
 from veilsum.field import PrimeField
 from veilsum.paillier import keys
-from veilsum.protocols.base import ID_BYTES, Message, decode
+from veilsum.protocols import (
+    Aggregator,
+    Heartbeat,
+    InMemoryTransport,
+    Masking,
+    Plain,
+    Session,
+    Sharing,
+)
+from veilsum.protocols.base import Message, decode
 from veilsum.protocols.paillier import Combined, Encrypted, Opened
-from veilsum.protocols.plain import Update
-from veilsum.protocols.sharing import Dealing, Heard, Summed, Survivors
+from veilsum.protocols.session import DIGEST_BYTES
+from veilsum.protocols.threshold_paillier import Decrypted
 from veilsum.shamir import challenge, verifiable
 from veilsum.shamir.authenticated import SignedShare, sign
 
-MESSAGES = (Update, Encrypted, Combined, Opened, Dealing, Heard, Survivors, Summed)
-ADDRESS = {"session_id": bytes(range(ID_BYTES)), "sender": "client-1", "recipient": "sérver"}
+MESSAGES = (
+    *dict.fromkeys(kind for aggregator in protocols._AGGREGATORS for kind in aggregator.messages),
+    Heartbeat,
+)
+ADDRESS = {
+    "session_id": bytes(range(DIGEST_BYTES)),
+    "sender": "client-1",
+    "recipient": "sérver",
+    "signature": bytes(range(64)),
+}
 PASSWORD = b"correct horse"
 OF_A_SHARE = (DeserializationError, InvalidShare, DuplicateShare)
 OF_A_KEY = (DeserializationError, InvalidKey)
@@ -74,6 +93,9 @@ def _parsers() -> dict[str, Parser]:
     encrypted = [array.to_bytes() for array in (*numbers, *packed)]
     certificate = paillier.certify(private)
     _, proof = paillier.encrypt_with_proof(public, [1, 2], context=b"fuzz")
+    safe = (2**64 - 1469, 7 * 2**61 - 4365)
+    shared, held = paillier.deal_key(holders=3, threshold=2, primes=safe, insecure=True)
+    answer = held[0].decrypt(shared.public_key.encrypt([1, 2]), context=b"fuzz")
     shares = [
         shamir.split(np.array([3, -4]), shares=3, threshold=2),
         shamir.split(np.array([[True]]), shares=1, threshold=1, field=PrimeField(13))[:0],
@@ -89,6 +111,8 @@ def _parsers() -> dict[str, Parser]:
     committed, opening = challenge.commit(masked[0][1])
     answers = [challenge.Answers(points=one.shares.points, values=one.masks) for one in masked]
     exported = private.to_bytes()
+    identity = Identity.generate()
+    directory = Directory({"client-1": identity.public, "sérver": Identity.generate().public})
 
     def read_sealed(data: bytes) -> bytes:
         with _quick_passwords():
@@ -132,6 +156,21 @@ def _parsers() -> dict[str, Parser]:
             (DeserializationError,),
             (proof.to_bytes(),),
         ),
+        "threshold key": Parser(
+            lambda data: paillier.ThresholdKey.from_bytes(data, insecure=True).to_bytes(),
+            OF_A_KEY,
+            (shared.to_bytes(),),
+        ),
+        "key share": Parser(
+            lambda data: paillier.KeyShare.from_bytes(data, shared).to_bytes(),
+            (DeserializationError, InvalidKey, KeyMismatch),
+            (held[1].to_bytes(),),
+        ),
+        "decryption share": Parser(
+            lambda data: paillier.DecryptionShare.from_bytes(data, shared).to_bytes(),
+            (DeserializationError, InvalidCiphertext, KeyMismatch),
+            (answer.to_bytes(),),
+        ),
         "shares": Parser(
             lambda data: shamir.Shares.from_bytes(data).to_bytes(), OF_A_SHARE, tuple(dealt)
         ),
@@ -170,21 +209,57 @@ def _parsers() -> dict[str, Parser]:
             (DeserializationError,),
             tuple(one.to_bytes() for one in answers),
         ),
+        "identity": Parser(
+            lambda data: Identity.from_bytes(data).to_bytes(), OF_A_KEY, (identity.to_bytes(),)
+        ),
+        "directory": Parser(
+            lambda data: Directory.from_bytes(data).to_bytes(),
+            OF_A_KEY,
+            (directory.to_bytes(), Directory({}).to_bytes()),
+        ),
+        "session": Parser(
+            lambda data: Session.from_bytes(data).to_bytes(),
+            (DeserializationError,),
+            tuple(_sessions(directory)),
+        ),
         "message": Parser(
             lambda data: decode(data, MESSAGES).to_bytes(),
             OF_A_SHARE,
-            tuple(message.to_bytes() for message in _messages(encrypted[1], shares)),
+            tuple(message.to_bytes() for message in _messages(encrypted[1])),
         ),
     }
 
 
-def _messages(ciphertexts: bytes, shares: list[shamir.Shares]) -> Iterator[Message]:
-    yield Update(digits=np.array([-5, 7]), **ADDRESS)
+def _sessions(directory: Directory) -> Iterator[bytes]:
+    yield Plain().open_session([4], length=1, directory=directory).to_bytes()
+    wide = FixedPoint.decimal(20, bound=1e6)
+    session = Sharing(holders=3).open_session(
+        range(5), length=2, encoding=wide, model_digest=b"model", directory=directory
+    )
+    yield session.to_bytes()
+
+
+def _messages(ciphertexts: bytes) -> Iterator[Message]:
     yield Encrypted(ciphertexts=ciphertexts, **ADDRESS)
     yield Combined(clients=(0, 2, 3), ciphertexts=ciphertexts, **ADDRESS)
     yield Opened(digit_sums=np.array([2, -3]), **ADDRESS)
-    yield from (kind(shares=one, **ADDRESS) for kind in (Dealing, Summed) for one in shares)
-    yield from (kind(clients=(1, 4), **ADDRESS) for kind in (Heard, Survivors))
+    yield Decrypted(share=b"share", **ADDRESS)
+    yield from _sent(Plain(), Masking(threads=1), Sharing(threads=1), Sharing(holders=3, threads=1))
+    yield Heartbeat(beat=3, **ADDRESS)
+    yield Heartbeat(beat=0, **(ADDRESS | {"signature": b""}))
+
+
+def _sent(*aggregators: Aggregator) -> Iterator[Message]:
+    """One message of each class that the parties of a round send."""
+    for aggregator in aggregators:
+        first: dict[type[Message], Message] = {}
+
+        def record(message: Message, first: dict[type[Message], Message] = first) -> bool:
+            first.setdefault(type(message), message)
+            return False
+
+        aggregator.aggregate(np.ones((3, 2)), transport=InMemoryTransport(drop=record))
+        yield from first.values()
 
 
 @contextmanager

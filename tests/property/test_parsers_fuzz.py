@@ -5,6 +5,7 @@ The same parsers run under coverage-guided fuzzing in ``tests/fuzz``.
 
 import runpy
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +74,27 @@ def memory_to_read(parser: Any, data: bytes) -> int:
         tracemalloc.stop()
 
 
+def messages() -> list[Any]:
+    return [CATALOGUE["decode"](seed, CATALOGUE["MESSAGES"]) for seed in PARSERS["message"].seeds]
+
+
+def test_every_class_of_messages_is_among_the_bytes_to_start_from() -> None:
+    assert {type(message) for message in messages()} == set(CATALOGUE["MESSAGES"])
+
+
+def test_the_digest_that_reading_keeps_is_the_one_that_writing_gives() -> None:
+    for message in messages():
+        assert "digest" in vars(message)
+        assert message.digest == replace(message).digest
+
+
 @pytest.mark.parametrize("name", PARSERS)
 def test_the_bytes_to_start_from_are_read(name: str) -> None:
     assert all(PARSERS[name].accepts(seed) for seed in PARSERS[name].seeds)
 
 
 @pytest.mark.parametrize("name", PARSERS)
-@settings(max_examples=400, deadline=None, derandomize=True, database=None)
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
 @given(data=st.data())
 def test_altered_bytes_are_refused_or_are_those_of_something_else(name: str, data: Any) -> None:
     parser = PARSERS[name]

@@ -10,7 +10,12 @@ from hypothesis import assume, find, given, settings
 from hypothesis import strategies as st
 
 from veilsum import randomness, shamir
+from veilsum.encoding import FixedPoint
 from veilsum.field import GOLDILOCKS, MERSENNE61, P50, P257, PrimeField, WideField
+from veilsum.protocols import Heartbeat
+from veilsum.protocols.paillier import Combined
+from veilsum.protocols.plain import Update
+from veilsum.protocols.sharing import Summed
 from veilsum.shamir.geometry import LAYOUTS
 from veilsum.testing import strategies
 from veilsum.testing.strategies import Dealing, ErrorPattern
@@ -210,3 +215,96 @@ def test_subsets_of_holders_are_within_the_sizes_asked(count: int, data: Any) ->
     chosen = data.draw(strategies.holders(count, least=least, most=most))
     assert least <= len(chosen) == len(set(chosen)) <= most
     assert set(chosen) <= set(range(count))
+
+
+ADDRESS = {"session_id": bytes(32), "sender": "client-0", "recipient": "server"}
+
+
+@STEADY
+@given(st.integers(1, 4), st.data())
+def test_rosters_are_ascending_and_as_large_as_asked(least: int, data: Any) -> None:
+    most = data.draw(st.integers(least, 6))
+    roster = data.draw(strategies.rosters(least=least, most=most))
+    assert least <= len(roster) <= most
+    assert list(roster) == sorted(set(roster))
+    assert roster[0] >= 0
+
+
+@pytest.mark.parametrize("wanted", [(0, 1), (0, 3), (2, 3)])
+def test_rosters_have_gaps_and_need_not_begin_at_zero(wanted: tuple[int, ...]) -> None:
+    assert some(strategies.rosters(least=2), lambda roster: roster == wanted) == wanted
+
+
+@STEADY
+@given(strategies.rosters(), strategies.encodings(), st.integers(1, 3), st.data())
+def test_updates_are_accepted_by_their_encoding(
+    roster: tuple[int, ...], encoding: FixedPoint, length: int, data: Any
+) -> None:
+    updates = data.draw(strategies.updates(roster, encoding=encoding, length=length))
+    assert set(updates) == set(roster)
+    for update in updates.values():
+        assert encoding.quantise(update).shape == (length,)
+
+
+@STEADY
+@given(strategies.rosters(), st.integers(0, 3), st.data())
+def test_dropouts_are_clients_of_the_roster(roster: tuple[int, ...], most: int, data: Any) -> None:
+    gone = data.draw(strategies.dropouts(roster, most=most))
+    assert len(gone) <= most
+    assert gone <= set(roster)
+
+
+def test_all_clients_may_drop_out() -> None:
+    assert some(strategies.dropouts((1, 5)), lambda gone: len(gone) == 2) == {1, 5}
+
+
+@STEADY
+@given(st.binary(min_size=1), st.data())
+def test_damaged_bytes_are_never_those_that_were_sent(sent: bytes, data: Any) -> None:
+    assert data.draw(strategies.damaged(sent)) != sent
+
+
+@pytest.mark.parametrize("size", [0, 2, 3, 4])
+def test_damaged_bytes_are_shorter_as_long_and_longer(size: int) -> None:
+    assert len(some(strategies.damaged(b"abc"), lambda damaged: len(damaged) == size)) == size
+
+
+LISTS = Combined(**ADDRESS, clients=(0, 2, 5), ciphertexts=b"")
+
+
+@pytest.mark.parametrize(
+    "clients", [(), (0, 5), (0, 2, 5, 5), (5, 2, 0), (0, 2, 4, 5), (1,)], ids=str
+)
+def test_lies_about_a_list_leave_out_repeat_reorder_and_add(clients: tuple[int, ...]) -> None:
+    assert some(strategies.lies(LISTS), lambda lie: lie.clients == clients).ciphertexts == b""
+
+
+def test_lies_are_about_bytes_numbers_arrays_and_shares() -> None:
+    message = Combined(**ADDRESS, clients=(), ciphertexts=b"abc")
+    assert some(strategies.lies(message), lambda lie: lie.ciphertexts != b"abc").clients == ()
+    beat = Heartbeat(**ADDRESS, beat=3)
+    assert some(strategies.lies(beat), lambda lie: lie.beat == 7).recipient == "server"
+    update = Update(**ADDRESS, digits=np.array([1, -2, 3]))
+    lie = some(strategies.lies(update), lambda lie: bool(lie.digits[1] > 2**40))
+    assert lie.digits.dtype == np.int64
+    assert lie.digits[[0, 2]].tolist() == [1, 3]
+    assert update.digits.tolist() == [1, -2, 3]
+    row = shamir.split([7, 8], shares=3, threshold=2)[1]
+    summed = Summed(**ADDRESS, shares=row)
+    lie = some(strategies.lies(summed), lambda lie: lie.shares is not row)
+    assert (lie.shares.values != row.values).any()
+
+
+@STEADY
+@given(st.sampled_from([LISTS, Heartbeat(**ADDRESS, beat=3)]), st.data())
+def test_lies_keep_the_address_and_are_not_signed(message: Any, data: Any) -> None:
+    lie = data.draw(strategies.lies(message))
+    assert type(lie) is type(message)
+    assert {name: getattr(lie, name) for name in ADDRESS} == ADDRESS
+    assert lie.signature == b""
+    assert type(lie).from_bytes(lie.to_bytes()).digest == lie.digest
+
+
+def test_a_message_with_nothing_to_lie_about_stays_as_it_is() -> None:
+    empty = Combined(**ADDRESS, clients=(), ciphertexts=b"")
+    assert some(strategies.lies(empty), lambda lie: not lie.clients).to_bytes() == empty.to_bytes()

@@ -1,4 +1,9 @@
-"""Hypothesis strategies for fields, polynomials, secrets, shares, holders, errors and encodings.
+"""Hypothesis strategies: fields, polynomials, secrets, shares and encodings; rounds and liars.
+
+For whoever shares secrets there are `shares`, `holders` and `error_patterns`. For authors of
+protocols there are `rosters`, `updates` and `dropouts` of a round, the `lies` that a party signs in
+place of its message, and what a network makes of bytes, `damaged`; `veilsum.testing.machines` plays
+whole sessions with them.
 
 Shares are dealt from draws that hypothesis controls, so that a failing example is found again and
 shrinks. They must never be used outside tests: such shares are predictable.
@@ -30,6 +35,8 @@ the holders who altered theirs are named.
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import fields as fields_of
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,6 +46,7 @@ from numpy.typing import NDArray
 
 from veilsum.encoding import FixedPoint
 from veilsum.field import GOLDILOCKS, MERSENNE61, P50, P257, PrimeField, WideField
+from veilsum.protocols import Message
 from veilsum.randomness import _test_source
 from veilsum.shamir import Shares, split, split_additive
 from veilsum.shamir.geometry import Layout, require_geometry
@@ -47,15 +55,20 @@ __all__ = [
     "Dealing",
     "ErrorPattern",
     "altered",
+    "damaged",
+    "dropouts",
     "encodings",
     "error_patterns",
     "fields",
     "fixed_point_arrays",
     "holders",
+    "lies",
     "polynomials",
+    "rosters",
     "secrets",
     "shapes",
     "shares",
+    "updates",
     "wide_fields",
 ]
 
@@ -69,6 +82,7 @@ _WIDE_FIELDS = (
     P257,
     WideField(2**521 - 1),
 )
+_ADDRESS = {"session_id", "sender", "recipient", "signature"}
 
 
 class Dealing(NamedTuple):
@@ -517,6 +531,195 @@ def fixed_point_arrays(
     size = math.prod(wanted)
     flat = draw(st.lists(elements, min_size=size, max_size=size))
     return np.array(flat, np.float64).reshape(wanted)
+
+
+@st.composite
+def rosters(draw: st.DrawFn, *, least: int = 1, most: int = 5) -> tuple[int, ...]:
+    """Draw indices of invited clients: ascending, and not always 0, 1, 2 and so on.
+
+    Parameters
+    ----------
+    least, most : int
+        The smallest and the largest roster.
+
+    Returns
+    -------
+    SearchStrategy[tuple of int]
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(rosters(least=2), lambda roster: roster[0] > 3)
+    (4, 5)
+    """
+    gaps = draw(st.lists(st.just(0) | st.integers(0, 7), min_size=least, max_size=most))
+    indices = np.cumsum(np.array(gaps, np.int64) + 1) - 1
+    return tuple(indices.tolist())
+
+
+def updates(
+    roster: Sequence[int], *, encoding: FixedPoint, length: int
+) -> st.SearchStrategy[dict[int, NDArray[np.float64]]]:
+    """Draw updates of clients, each within the bound of the encoding.
+
+    Parameters
+    ----------
+    roster : sequence of int
+        The clients' indices.
+    encoding : FixedPoint
+        The encoding of the round.
+    length : int
+        Coordinates of an update.
+
+    Returns
+    -------
+    SearchStrategy[dict of int to NDArray[float64]]
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> drawn = updates((0, 2), encoding=FixedPoint.binary(), length=1)
+    >>> find(drawn, lambda found: found[2] > 1)
+    {0: array([0.]), 2: array([2.])}
+    """
+    update = fixed_point_arrays(encoding, shape=(length,))
+    return st.fixed_dictionaries(dict.fromkeys(roster, update))
+
+
+def dropouts(roster: Sequence[int], *, most: int | None = None) -> st.SearchStrategy[set[int]]:
+    """Draw sets of clients that vanish.
+
+    Parameters
+    ----------
+    roster : sequence of int
+        The clients' indices.
+    most : int, optional
+        How many vanish at most; by default all may.
+
+    Returns
+    -------
+    SearchStrategy[set of int]
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(dropouts((0, 4, 9)), lambda gone: len(gone) == 2) == {0, 4}
+    True
+    """
+    return st.sets(st.sampled_from(roster), max_size=len(roster) if most is None else most)
+
+
+@st.composite
+def damaged(draw: st.DrawFn, data: bytes) -> bytes:
+    """Bytes that a network has altered: one byte is another, the end is lost, or more follow.
+
+    Parameters
+    ----------
+    data : bytes
+        What was sent, at least one byte.
+
+    Returns
+    -------
+    SearchStrategy[bytes]
+        Never `data` itself.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(damaged(b"abc"), lambda found: len(found) == 3 and found[:2] == b"ab")
+    b'abb'
+    """
+    place = draw(st.integers(0, len(data) - 1))
+    how = draw(st.sampled_from(["alter", "cut", "append"]))
+    if how == "cut":
+        return data[:place]
+    if how == "append":
+        return data + draw(st.binary(min_size=1, max_size=8))
+    return data[:place] + bytes([data[place] ^ draw(st.integers(1, 255))]) + data[place + 1 :]
+
+
+@st.composite
+def lies(draw: st.DrawFn, message: Message) -> Message:
+    """Messages that a malicious sender may sign in place of one, whatever protocol it is of.
+
+    One of the message's own fields is another, and still of its type: a list, such as one of
+    clients, lacks entries, has them in another order or twice or, if it is of numbers, has others;
+    numbers, arrays, shares and bytes are off. What has no such field is not altered.
+
+    Parameters
+    ----------
+    message : Message
+        What an honest sender would send.
+
+    Returns
+    -------
+    SearchStrategy[Message]
+        Without a signature; see `Party.sign`.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> from veilsum.protocols.paillier import Combined
+    >>> names = {"sender": "aggregator", "recipient": "key-holder"}
+    >>> honest = Combined(session_id=bytes(32), **names, clients=(0, 1, 2), ciphertexts=b"")
+    >>> find(lies(honest), lambda lie: len(lie.clients) < 3).clients
+    ()
+    """
+    own = {
+        field.name: getattr(message, field.name)
+        for field in fields_of(message)
+        if field.name not in _ADDRESS
+    }
+    alterable = [name for name, value in own.items() if _is_alterable(value)]
+    if not alterable:
+        return replace(message, signature=b"")
+    name = draw(st.sampled_from(alterable))
+    return replace(message, signature=b"", **{name: draw(_another(own[name]))})
+
+
+def _is_alterable(value: object) -> bool:
+    if isinstance(value, Shares):
+        return bool(value.values.size)
+    if isinstance(value, np.ndarray):
+        return bool(value.size) and value.dtype.kind in "iu"
+    return isinstance(value, int) or (isinstance(value, tuple | bytes) and bool(value))
+
+
+def _another(value: Any) -> st.SearchStrategy[Any]:
+    """Draw a value like this one."""
+    match value:
+        case Shares():
+            return altered(value, most=1)
+        case np.ndarray():
+            return _another_array(value)
+        case bytes():
+            return damaged(value)
+        case tuple():
+            return _another_list(value)
+    return st.just(not value) if isinstance(value, bool) else st.integers(0, 255)
+
+
+@st.composite
+def _another_array(draw: st.DrawFn, array: NDArray[Any]) -> NDArray[Any]:
+    place = draw(st.integers(0, array.size - 1))
+    most = int(np.iinfo(array.dtype).max)
+    offset = draw(st.integers(1, most) | st.integers(most // 2, most))
+    flat = array.reshape(-1).copy()
+    flat[place : place + 1] += np.array([offset], array.dtype)  # wraps around, as arrays do
+    return flat.reshape(array.shape)
+
+
+@st.composite
+def _another_list(draw: st.DrawFn, entries: tuple[Any, ...]) -> tuple[Any, ...]:
+    kept = [entry for entry in entries if draw(st.booleans())]
+    how = draw(st.sampled_from(["fewer", "shuffled", "twice", "more"]))
+    if how == "shuffled":
+        return tuple(draw(st.permutations(entries)))
+    if how == "twice":
+        return (*entries, draw(st.sampled_from(entries)))
+    if how == "more" and all(isinstance(entry, int) for entry in entries):
+        return tuple(sorted({*kept, draw(st.integers(0, 63))}))
+    return tuple(kept)
 
 
 def _with_room(
