@@ -137,7 +137,7 @@ def test_every_option_reaches_the_comparison(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--protocol", "masking"), "Invalid value for '--protocol'"),
+        (("--protocol", "rot13"), "Invalid value for '--protocol'"),
         (("--protocol", "plain", "--protocol", "plain"), "protocol: got plain, plain"),
         (("--clients", "2"), "clients: got 2; allowed are 3 to 64"),
         (("--clients", "many"), "Invalid value for '--clients'"),
@@ -365,7 +365,7 @@ def test_when_the_tables_cannot_be_printed_the_files_are_there(
     assert result.exit_code == 1
     assert result.stderr == (
         "veilsum: error: standard output cannot be written (No space left); "
-        "the report is in veilsum-compare\n"
+        "the report: veilsum-compare/report.html\n"
     )
     assert (tmp_path / "veilsum-compare" / "report.html").is_file()
 

@@ -20,12 +20,12 @@ from veilsum.experiments.results import (
     FAULTS,
     INTERLEAVED,
     MISSING,
-    PROTOCOLS,
     REFERENCE,
     REFUSED,
     RIGHT,
     SIGNED,
     UNCHECKED,
+    USUAL,
     WANDERING,
     WRONG,
     Conditions,
@@ -68,7 +68,7 @@ def csv(folder: Path, text: str) -> Settings:
     [
         ({"protocols": ()}, "protocol: got none"),
         ({"protocols": ("plain", "plain")}, "protocol: got plain, plain"),
-        ({"protocols": ("masking",)}, "protocol: got masking; allowed are plain, paillier"),
+        ({"protocols": ("rot13",)}, "protocol: got rot13; allowed are plain, paillier"),
         ({"clients": 2}, "clients: got 2; allowed are 3 to 64"),
         ({"key_bits": 512}, "key-bits: got 512"),
         ({"threshold": 5}, "threshold: got 5; allowed are 1 to 4"),
@@ -168,7 +168,7 @@ def test_a_constant_column_does_no_harm(tmp_path: Path) -> None:
 
 def test_all_protocols_open_the_same_integers_in_every_round(results: Results) -> None:
     for clients in (2, TINY.clients):
-        runs = [first(results.convergence, protocol=p, clients=clients) for p in PROTOCOLS]
+        runs = [first(results.convergence, protocol=p, clients=clients) for p in USUAL]
         assert len({run.integers for run in runs if run}) == 1
         assert len({run.rmse for run in runs if run}) == 1
 
@@ -424,20 +424,22 @@ def test_a_paillier_client_sends_one_ciphertext_for_a_small_model(results: Resul
     run = first(results.convergence, protocol="paillier", clients=TINY.clients)
     assert run is not None
     ciphertext = 2 * TINY.key_bits // 8
-    assert ciphertext < run.sent < 2 * ciphertext
+    around = 320  # the message's header, and its signature
+    assert ciphertext < run.sent < ciphertext + around
     assert run.carried > TINY.clients * run.sent
 
 
 def test_every_protocol_stops_when_too_few_clients_are_left(results: Results) -> None:
     early = [d for d in results.dropouts if d.moment == BEFORE_SENDING]
-    assert {(d.protocol, d.lost) for d in early if not d.finished} == {(p, 3) for p in PROTOCOLS}
+    stopped = {(d.protocol, d.lost) for d in early if not d.finished}
+    assert stopped == {*((p, 3) for p in USUAL), ("masking", 2)}
     assert all(d.reason for d in results.dropouts if not d.finished)
     assert all(d.counted == tuple(range(4 - d.lost)) for d in early if d.finished)
 
 
 def test_updates_of_clients_lost_after_sending_still_count(results: Results) -> None:
     late = [d for d in results.dropouts if d.moment == AFTER_SENDING and d.finished]
-    assert {d.protocol for d in late} == set(PROTOCOLS)
+    assert {d.protocol for d in late} == set(USUAL)
     assert all(d.counted == (0, 1, 2, 3) for d in late)
 
 

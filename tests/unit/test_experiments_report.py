@@ -20,6 +20,7 @@ from veilsum.experiments.claims import (
     verdicts,
 )
 from veilsum.experiments.lab import prepare
+from veilsum.experiments.output import reserved
 from veilsum.experiments.results import (
     CHECKED,
     CORRECTED,
@@ -127,7 +128,7 @@ def dropped(**finished: int) -> Change:
 
     def apply(results: Results) -> Results:
         cut = tuple(
-            replace(d, error=0.0 if d.lost <= finished[d.protocol] else None)
+            replace(d, error=0.0 if d.lost <= finished.get(d.protocol, 0) else None)
             for d in results.dropouts
         )
         return replace(results, dropouts=cut)
@@ -352,7 +353,7 @@ def test_claims_about_protocols_that_did_not_run_are_not_measured(
     assert all(v.words.startswith("Needs") for v in judged if v.outcome == NOT_MEASURED)
 
 
-@pytest.mark.parametrize("protocol", ["plain", "sharing"])
+@pytest.mark.parametrize("protocol", ["plain", "masking", "threshold_paillier"])
 def test_a_single_protocol_is_reported_too(protocol: str, tmp_path: Path) -> None:
     report.write(compare.run(prepare(replace(TINY, protocols=(protocol,)))), tmp_path / "out")
     assert len(list((tmp_path / "out").glob("*.png"))) == 9
@@ -414,21 +415,26 @@ def test_the_tables_show_what_was_measured(results: Results) -> None:
     tables = dict(report.summary(results))
     attack = next(grid for title, grid in tables.items() if "malicious" in title)
     assert attack.head == ("Attack", "Protocol", "0", "1")
-    assert [row[1] for row in attack.rows] == ["Plain, Paillier, Sharing"] * 4
+    assert [row[1] for row in attack.rows] == ["Plain, Paillier, Sharing, Masking"] * 4
     faults = tables["Last RMSE by faulty shares"]
     assert [row[-1] for row in faults.rows] == ["refused", *[report.NONE] * 4, "refused"]
     assert [row[0] for row in faults.rows] == [*FAULTS, SIGNED]
     assert faults.rows[-1][1:] == (report.NONE, "right", "right", "refused")
     decoded = dict(zip((row[0] for row in faults.rows), faults.rows, strict=True))[CORRECTED]
     assert decoded[1] == decoded[2] != decoded[3] == "refused"
-    assert [row[0] for row in tables["Protocols"].rows] == ["Plain", "Paillier", "Sharing"]
+    assert [row[0] for row in tables["Protocols"].rows] == [
+        "Plain",
+        "Paillier",
+        "Sharing",
+        "Masking",
+    ]
     assert len(tables["The paper's claims"].rows) == 14
 
 
 def test_the_table_of_lost_clients_has_a_row_for_each_protocol_and_moment(results: Results) -> None:
     grid = report.dropout_grid(results)
     assert grid.head == ("Protocol", "Lost when", "1 lost", "2 lost", "3 lost")
-    assert len(grid.rows) == 6
+    assert len(grid.rows) == 8
     sharing = ("Sharing", "before sending", "3 counted", "2 counted", "no sum")
     assert sharing in grid.rows
     assert ("Plain", "after sending", "4 counted", "4 counted", "4 counted") in grid.rows
@@ -437,7 +443,7 @@ def test_the_table_of_lost_clients_has_a_row_for_each_protocol_and_moment(result
 def test_protocols_that_differ_get_rows_of_their_own(results: Results) -> None:
     changed = runs("attacks", ends_at(3.0), protocol="sharing", attack="random")(results)
     names = [row[1] for row in report.attack_grid(changed).rows if row[0] == "random"]
-    assert names == ["Plain, Paillier", "Sharing"]
+    assert names == ["Plain, Paillier, Masking", "Sharing"]
 
 
 def test_the_command_repeats_the_settings() -> None:
@@ -558,12 +564,17 @@ def test_an_output_of_another_schema_version_is_replaced(results: Results, tmp_p
     assert (tmp_path / "out" / "report.html").is_file()
 
 
+def reserve(output: Path) -> None:
+    with reserved(output, report.kind()):
+        pass
+
+
 def test_an_output_that_cannot_be_written_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path)
     with pytest.raises(ValueError, match="cannot be written to; choose another"):
-        report.check_output(tmp_path / "out")
+        reserve(tmp_path / "out")
 
 
 def test_a_file_a_link_or_the_working_directory_is_refused(
@@ -574,10 +585,10 @@ def test_a_file_a_link_or_the_working_directory_is_refused(
     os.symlink(tmp_path / "there", tmp_path / "link")
     for name in ("file", "link"):
         with pytest.raises(ValueError, match="is not a directory"):
-            report.check_output(tmp_path / name)
+            reserve(tmp_path / name)
     with pytest.raises(ValueError, match="is not a directory; create it"):
-        report.check_output(tmp_path / "nowhere" / "out")
+        reserve(tmp_path / "nowhere" / "out")
     monkeypatch.chdir(tmp_path / "there")
     for output in (Path(), Path(".."), tmp_path):
         with pytest.raises(ValueError, match="is the working directory or above it"):
-            report.check_output(output)
+            reserve(output)

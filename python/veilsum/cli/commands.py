@@ -30,13 +30,17 @@ from veilsum import __version__
 from veilsum.errors import InsecureKeyWarning, VeilsumError
 from veilsum.experiments import compare as comparison
 from veilsum.experiments import report
+from veilsum.experiments import simulate as simulation
+from veilsum.experiments.grid import Grid
 from veilsum.experiments.lab import Problem
-from veilsum.experiments.results import PROTOCOLS, Results, Settings
+from veilsum.experiments.output import REPORT, Draft, reserved
+from veilsum.experiments.results import PROTOCOLS, USUAL, Results, Settings
 from veilsum.field import kernel_info
 from veilsum.learning import datasets
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 _DEFAULTS = Settings()
+_SCALE = simulation.Settings()
 _PIPE_WIDTH = 110
 _FEW = 5
 _ASCII = {"×": "x", "−": "-", "–": "-", "—": "-", "…": "..."}
@@ -58,6 +62,8 @@ class Protocol(StrEnum):
     PLAIN = "plain"
     PAILLIER = "paillier"
     SHARING = "sharing"
+    MASKING = "masking"
+    THRESHOLD_PAILLIER = "threshold_paillier"
 
 
 def _show_version(wanted: bool) -> None:
@@ -98,8 +104,8 @@ def compare(
         list[Protocol] | None,
         typer.Option(
             metavar="NAME",
-            help="plain, paillier or sharing; give it again for more.",
-            show_default="all three",
+            help=f"{', '.join(PROTOCOLS)}; give it again for more.",
+            show_default=", ".join(USUAL),
         ),
     ] = None,
     clients: Annotated[
@@ -172,7 +178,7 @@ def compare(
             settings = Settings(
                 dataset=dataset,
                 target=target,
-                protocols=tuple(map(str, protocol or PROTOCOLS)),
+                protocols=tuple(map(str, protocol or USUAL)),
                 clients=clients,
                 key_bits=key_bits,
                 threshold=threshold,
@@ -184,16 +190,82 @@ def compare(
                 threads=threads,
                 features=features,
             )
-            if not output.strip():
-                raise ValueError("output: got an empty name; name a directory")
-            draft = stack.enter_context(report.reserved(Path(output)))
+            draft = stack.enter_context(reserved(_directory(output), report.kind()))
             problem = comparison.prepare(settings)
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore", InsecureKeyWarning)
         for warning in _doubts(problem):
             _say(f"warning: {warning}")
         results = _measure(problem, draft)
-    _print(results, draft.output)
+    _print(report.summary(results), f"The report: {draft.output / REPORT}")
+
+
+@app.command(short_help="Estimate what masking costs for any number of clients, and run one round.")
+def simulate(
+    clients: Annotated[
+        int, typer.Option(metavar="N", help="The most clients; the powers of ten below it too.")
+    ] = _SCALE.clients,
+    parameters: Annotated[
+        int, typer.Option(metavar="N", help="Coordinates of an update.")
+    ] = _SCALE.parameters,
+    corrupt: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of the clients that may be corrupt.")
+    ] = _SCALE.corrupt,
+    dropout: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of the clients that may vanish.")
+    ] = _SCALE.dropout,
+    security_bits: Annotated[
+        int, typer.Option(metavar="N", help="Secrecy fails with a chance of 2^-N at most.")
+    ] = _SCALE.security_bits,
+    real: Annotated[
+        int, typer.Option(metavar="N", help="Clients of the real round in this process; 0: none.")
+    ] = _SCALE.real,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Seed of updates and losses, never of a secret.")
+    ] = _SCALE.seed,
+    threads: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Threads of the real round.", show_default="all cores"),
+    ] = None,
+    output: Annotated[
+        str, typer.Option(metavar="DIR", help="Directory for the plot and the data.")
+    ] = "veilsum-simulate",
+) -> None:
+    """Estimate bytes, seconds and chances of failure of masking for 100 to N clients.
+
+    The sparse graph and its chances are exact, messages are written to be measured, and the seconds
+    of every operation are timed in this run. A real round, whose clients vanish when that costs the
+    most, stands beside what is estimated for it. Writes results.json and scale.png.
+
+    The paper: Bell, Bonawitz, Gascón, Lepoint and Raykova (2020), "Secure Single-Server Aggregation
+    with (Poly)Logarithmic Overhead".
+    """
+    with _failures(), ExitStack() as stack:
+        with _usage_errors():
+            settings = simulation.Settings(
+                clients=clients,
+                parameters=parameters,
+                corrupt=corrupt,
+                dropout=dropout,
+                security_bits=security_bits,
+                real=real,
+                seed=seed,
+                threads=threads,
+            )
+            draft = stack.enter_context(reserved(_directory(output), simulation.kind()))
+            simulation.require_possible(settings)
+        with _progress() as bars:
+            results = simulation.run(settings, progress=bars)
+        with _usage_errors():
+            draft.check()
+        draft.write(lambda folder: simulation.fill(folder, results))
+    _print(simulation.summary(results), f"The data and the plot: {draft.output}")
+
+
+def _directory(name: str) -> Path:
+    if not name.strip():
+        raise ValueError("output: got an empty name; name a directory")
+    return Path(name)
 
 
 def _check_dataset(name: str) -> None:
@@ -220,12 +292,12 @@ def _doubts(problem: Problem) -> Iterator[str]:
         yield f"only {len(problem.y_test)} rows are held out, so every RMSE is mostly chance"
 
 
-def _measure(problem: Problem, draft: report.Draft) -> Results:
+def _measure(problem: Problem, draft: Draft) -> Results:
     with _progress() as bars:
         results = comparison.run(problem, progress=bars)
         with _usage_errors():
-            report.check_output(draft.output)
-        draft.write(results, progress=bars)
+            draft.check()
+        draft.write(lambda folder: report.fill(folder, results, progress=bars))
     return results
 
 
@@ -257,20 +329,20 @@ def _progress() -> Iterator[_Bars]:
         yield _Bars(progress)
 
 
-def _print(results: Results, output: Path) -> None:
+def _print(tables: Iterator[tuple[str, Grid]], last: str) -> None:
     try:
         console = _console()
-        for title, grid in report.summary(results):
+        for title, grid in tables:
             console.print(_fitting(console, title, grid))
             console.print()
-        console.print(f"The report: {output / report.REPORT}", soft_wrap=True, markup=False)
+        console.print(last, soft_wrap=True, markup=False)
     except BrokenPipeError:
         raise
     except OSError as error:
-        _stop_unwritable(error, f"; the report is in {output}")
+        _stop_unwritable(error, f"; {last[0].lower()}{last[1:]}")
 
 
-def _fitting(console: Console, title: str, grid: report.Grid) -> Table:
+def _fitting(console: Console, title: str, grid: Grid) -> Table:
     """Lay a grid out by rows, or by columns where its rows are too long for the terminal."""
     table = _table(title, grid.head, grid.rows, grid.numbers)
     if _width(console, table) <= console.width:

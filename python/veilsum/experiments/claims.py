@@ -15,7 +15,7 @@ from veilsum.experiments.results import (
     INTERLEAVED,
     MINUS,
     MISSING,
-    PROTOCOLS,
+    PAPER,
     REFERENCE,
     RIGHT,
     SIGNED,
@@ -338,8 +338,7 @@ def _by_shares(results: Results, majority: bool) -> list[Ensemble]:
 def _crossover(results: Results) -> tuple[str, str]:
     sharing = _attacked(results, "sharing")
     others = [_attacked(results, protocol) for protocol in ("plain", "paillier")]
-    if set(results.settings.protocols) != set(PROTOCOLS):
-        raise _NotMeasured("Needs all three protocols.")
+    _require_the_papers(results)
     _by_attack(results.attacks)
     met = [
         (run, [other[where] for other in others])
@@ -407,16 +406,13 @@ def _order_of_bytes(results: Results) -> tuple[str, str]:
 
 def _dropouts(results: Results) -> tuple[str, str]:
     early = [d for d in results.dropouts if d.moment == BEFORE_SENDING and d.finished]
-    if set(results.settings.protocols) != set(PROTOCOLS):
-        raise _NotMeasured("Needs all three protocols.")
-    most = {
-        name: max((d.lost for d in early if d.protocol == name), default=0) for name in PROTOCOLS
-    }
-    finished = [d for d in results.dropouts if d.finished]
+    _require_the_papers(results)
+    most = {name: max((d.lost for d in early if d.protocol == name), default=0) for name in PAPER}
+    finished = [d for d in results.dropouts if d.finished and d.protocol in PAPER]
     miss = max((d.error for d in finished if d.error is not None), default=0.0)
     words = (
         f"Most clients of {results.settings.clients} lost before sending with the round still "
-        f"finished: {', '.join(f'{name} {most[name]}' for name in PROTOCOLS)}. Sharing opens with "
+        f"finished: {', '.join(f'{name} {most[name]}' for name in PAPER)}. Sharing opens with "
         f"{results.settings.shares_needed} holders left. All {len(finished)} finished rounds "
         f"average the clients that were counted, with equal weights, to {shown(miss)}."
     )
@@ -433,6 +429,11 @@ def _textbook(results: Results) -> tuple[str, str]:
     )
     expected = shares == ((1, 80), (2, 95), (3, 110), (4, 125))
     return (CONFIRMED if expected and not wrong else REFUTED), words
+
+
+def _require_the_papers(results: Results) -> None:
+    if not set(PAPER) <= set(results.settings.protocols):
+        raise _NotMeasured(f"Needs {', '.join(PAPER)}.")
 
 
 def _run(runs: Sequence[Run], **wanted: object) -> Run:

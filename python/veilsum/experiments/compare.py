@@ -6,20 +6,18 @@ Techniques", Figures 6 to 14: one function a figure or table, over the settings 
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import combinations
-from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
 
-from veilsum import __version__, field, protocols, shamir
+from veilsum import field, protocols, shamir
 from veilsum.encoding import FixedPoint
 from veilsum.errors import ProtocolError
+from veilsum.experiments.environment import describe
 from veilsum.experiments.lab import BOUND, Lab, Problem, Progress, prepare, quiet
 from veilsum.experiments.results import (
     AFTER_SENDING,
@@ -34,7 +32,6 @@ from veilsum.experiments.results import (
     Conditions,
     Dropout,
     Ensemble,
-    Environment,
     Pace,
     Results,
     Run,
@@ -42,13 +39,17 @@ from veilsum.experiments.results import (
     Task,
     Textbook,
 )
-from veilsum.protocols.sharing import Heard, Summed
+from veilsum.protocols import masking
+from veilsum.protocols.committee import Heard
+from veilsum.protocols.serverless import Committed, Revealed
 
 __all__ = ["prepare", "run"]
 
 _DIGITS = [{"digits": digits} for digits in range(1, 10)]
 Method = Literal["lagrange", "newton"]
 METHODS: tuple[Method, ...] = ("lagrange", "newton")
+_AFTERWARDS = (Heard, Committed, Revealed, masking.Confirmed, masking.Revealed)
+"""What a client sends once its update has left."""
 
 
 def run(problem: Problem, *, progress: Progress = quiet) -> Results:
@@ -85,7 +86,7 @@ def run(problem: Problem, *, progress: Progress = quiet) -> Results:
     }
     return Results(
         settings=problem.settings,
-        environment=_environment(started, perf_counter() - begin),
+        environment=describe(started, perf_counter() - begin),
         task=_task(problem),
         setup_seconds=lab.setup_seconds(),
         **measured,
@@ -112,16 +113,17 @@ def convergence_seeds(lab: Lab) -> tuple[Ensemble, ...]:
 def attacks(lab: Lab) -> tuple[Run, ...]:
     """Figures 8, 10 and 12: malicious clients under every protocol.
 
-    Paillier, which opens what plain does, is attacked by the most clients only.
+    Plain and sharing are attacked by every number of clients, the others, which open what plain
+    does, by the most only.
     """
     every = list(range(1, lab.settings.most_malicious + 1))
-    counts = {"paillier": every[-1:]}
+    counts = {"plain": every, "sharing": every}
     return lab.train_all(
         "Malicious clients",
         [
             lab.conditions(protocol, attack=attack, malicious=count)
             for protocol in lab.settings.protocols
-            for attack, count in _attack_grid(counts.get(protocol, every))
+            for attack, count in _attack_grid(counts.get(protocol, every[-1:]))
         ],
     )
 
@@ -224,7 +226,10 @@ def _lose(lab: Lab, protocol: str, lost: int, moment: str) -> Dropout:
     gone = range(clients - lost, clients)
     names = frozenset(f"client-{client}" for client in gone)
     transport = protocols.InMemoryTransport(
-        drop=lambda message: isinstance(message, Heard | Summed) and message.sender in names
+        drop=lambda message: (
+            isinstance(message, _AFTERWARDS)
+            and not names.isdisjoint((message.sender, message.recipient))
+        )
     )
     try:
         aggregate = lab.aggregator(lab.conditions(protocol)).aggregate(
@@ -281,28 +286,3 @@ def _task(problem: Problem) -> Task:
         rmse_mean=problem.rmse(np.zeros(problem.coefficients)),
         rmse_central=problem.rmse(np.asarray(central)),
     )
-
-
-def _environment(started: datetime, seconds: float) -> Environment:
-    kernel = field.kernel_info()
-    return Environment(
-        veilsum=__version__,
-        python=platform.python_version(),
-        numpy=np.__version__,
-        system=f"{platform.system()} {platform.machine()}",
-        processor=_processor(),
-        cores=os.cpu_count() or 1,
-        kernel=kernel["name"],
-        kernel_reason=kernel["reason"],
-        started=started.isoformat(timespec="seconds"),
-        seconds=seconds,
-    )
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(models, platform.processor() or platform.machine())

@@ -42,14 +42,29 @@ from veilsum.experiments.results import (
     survivals,
 )
 
-LABELS = {"plain": "Plain", "paillier": "Paillier", "sharing": "Sharing"}
+LABELS = {
+    "plain": "Plain",
+    "paillier": "Paillier",
+    "sharing": "Sharing",
+    "masking": "Masking",
+    "threshold_paillier": "Threshold Paillier",
+}
 
+COLOURS = ("#34558b", "#c8374f", "#16756f", "#e2a03f")
 _INK, _FAINT, _GRID = "#1f2937", "#6b7280", "#e5e7eb"
-_COLOURS = {"plain": "#8a94a6", "paillier": "#c8374f", "sharing": "#16756f"}
+_COLOURS = {
+    "plain": "#8a94a6",
+    "paillier": "#c8374f",
+    "sharing": "#16756f",
+    "masking": "#34558b",
+    "threshold_paillier": "#e2a03f",
+}
 _LINES: dict[str, dict[str, Any]] = {
     "plain": {"linewidth": 5.0, "alpha": 0.55, "solid_capstyle": "round"},
     "paillier": {"linewidth": 1.8},
     "sharing": {"linewidth": 0, "marker": "o", "markersize": 3.4},
+    "masking": {"linewidth": 0, "marker": "+", "markersize": 7.0},
+    "threshold_paillier": {"linewidth": 0, "marker": "x", "markersize": 5.0},
 }
 _CENTRAL: dict[str, Any] = {
     "color": _INK,
@@ -57,7 +72,13 @@ _CENTRAL: dict[str, Any] = {
     "linewidth": 1.2,
     "label": "least squares, all rows",
 }
-_MARKERS = {"plain": ("s", 10.0), "paillier": ("D", 5.5), "sharing": ("o", 3.0)}
+_MARKERS = {
+    "plain": ("s", 10.0),
+    "paillier": ("D", 5.5),
+    "sharing": ("o", 3.0),
+    "masking": ("+", 8.0),
+    "threshold_paillier": ("x", 6.0),
+}
 _PHASES = {"train": "#cbd5e1", "protect": "#34558b", "combine": "#7fa3cf", "open": "#e2a03f"}
 _FAULTS: dict[str, dict[str, Any]] = {
     UNCHECKED: {"color": "#c8374f", "marker": "o", "markersize": 6},
@@ -70,7 +91,7 @@ _ATTACKS = dict(zip(ATTACKS, ("#34558b", "#c8374f", "#e2a03f", "#7a5195"), stric
 _TRAFFIC = {"sent": "Sent by one client", "carried": "On all links together"}
 _SOME_DIGITS = (1, 2, 3, 4, 6, 9)
 _RAMP = LinearSegmentedColormap.from_list("ramp", ("#16756f", "#e2a03f", "#c8374f", "#5b1a3a"))
-_STYLE: Any = {
+STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 11,
     "axes.titlesize": 11.5,
@@ -122,7 +143,7 @@ def draw(number: int, results: Results, path: Path) -> None:
     path : Path
         The file to write.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         reason = missing(number, results)
         figure = _said(f"Figure {number}: {reason}") if reason else FIGURES[number](results)
         figure.savefig(path, dpi=150, facecolor="white")
@@ -391,7 +412,7 @@ def _protocols_under_attack(results: Results) -> Figure:
                 color=_COLOURS[protocol],
                 marker=marker,
                 markersize=size,
-                linewidth=0 if protocol == "paillier" else 1,
+                linewidth=1 if len(runs) > 2 else 0,
                 label=LABELS[protocol],
             )
         _log_when_wide(axes[name], [[max(e.final), min(e.final)] for e in seeds])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +45,8 @@ from veilsum.experiments.results import (
 )
 from veilsum.learning import datasets, federated, partition
 from veilsum.learning.linear import LinearClient
+from veilsum.protocols.serverless import Peer, Revealed
+from veilsum.protocols.session import client_name
 from veilsum.protocols.sharing import Summed
 from veilsum.shamir.authenticated import SignedShare, authentic, sign
 
@@ -366,14 +368,21 @@ class Lab:
         return self.aggregator(conditions)
 
     def aggregator(self, conditions: Conditions) -> protocols.Aggregator:
-        """Return the aggregator that the conditions ask for; all Paillier runs have one key."""
+        """Return the aggregator that the conditions ask for; each kind of Paillier has one key."""
         if conditions.protocol == "paillier":
             return self._paillier
+        if conditions.protocol == "threshold_paillier":
+            return self._threshold_paillier
+        if conditions.protocol == "masking":
+            return protocols.Masking(threads=self.settings.threads)
         if conditions.protocol != "sharing":
             return protocols.Plain()
-        return protocols.Sharing(
+        return _Sharing(
+            self._liars(conditions, self.settings.seed),
             threshold=conditions.threshold,
+            quorum=conditions.threshold,  # as in the paper: N - K holders may vanish at any time
             holders="clients" if conditions.clients_hold else conditions.shares,
+            field=field.P50,  # wide enough for lies to stay plausible
             check=conditions.fault not in _BELIEVED,
             max_errors=conditions.correctable,
             threads=self.settings.threads,
@@ -382,6 +391,16 @@ class Lab:
     @cached_property
     def _paillier(self) -> protocols.Paillier:
         return protocols.Paillier(
+            key_bits=self.settings.key_bits,
+            insecure=self.settings.insecure,
+            threads=self.settings.threads,
+        )
+
+    @cached_property
+    def _threshold_paillier(self) -> protocols.ThresholdPaillier:
+        return protocols.ThresholdPaillier(
+            holders=5,
+            threshold=3,
             key_bits=self.settings.key_bits,
             insecure=self.settings.insecure,
             threads=self.settings.threads,
@@ -483,16 +502,25 @@ class _Watched(protocols.Aggregator):
         self.refused = 0
         self.digest = hashlib.sha256()
 
-    def capacity(self) -> int:
-        return self._machine.capacity()
+    def capacity_for(self, encoding: FixedPoint, roster: Sequence[int]) -> int:
+        return self._machine.capacity_for(encoding, roster)
 
     def threshold_for(self, roster: Sequence[int]) -> int:
         return self._machine.threshold_for(roster)
 
-    def parties(
-        self, session: protocols.Session, updates: Mapping[int, ArrayLike]
-    ) -> list[protocols.Party]:
-        return self._machine.parties(session, updates)
+    def server(
+        self, session: protocols.Session, name: str, credentials: protocols.Credentials
+    ) -> protocols.Party:
+        return self._machine.server(session, name, credentials)
+
+    def client(
+        self,
+        session: protocols.Session,
+        client: int,
+        update: ArrayLike,
+        credentials: protocols.Credentials,
+    ) -> protocols.Party:
+        return self._machine.client(session, client, update, credentials)
 
     def aggregate(self, updates: Any, **options: Any) -> protocols.Aggregate:
         try:
@@ -552,21 +580,59 @@ class _Liars:
         return shares.with_values(values)
 
     def transport(self, index: int) -> protocols.InMemoryTransport:
-        """Return the transport of a round, on which the failing holders' sums are lost or lie."""
+        """Return the transport of a round, on which the failing holders' sums are lost or lie.
+
+        Peers lie in a `_LyingPeer`, before they commit to their sums.
+        """
         names = self.names(index)
 
         def fails(message: protocols.Message) -> bool:
-            return isinstance(message, Summed) and message.sender in names
+            gone = message.sender in names or message.recipient in names
+            return isinstance(message, Summed | Revealed) and gone
 
-        def tamper(message: protocols.Message, data: bytes) -> bytes:
+        def lie(message: protocols.Message) -> protocols.Message:
             if isinstance(message, Summed) and message.sender in names:
                 lied = self.altered(message.shares, index, [0], [names[message.sender]])
-                return replace(message, shares=lied).to_bytes()
-            return data
+                return replace(message, shares=lied)
+            return message
 
         if self.conditions.fault == MISSING:
             return protocols.InMemoryTransport(drop=fails)
-        return protocols.InMemoryTransport(tamper=tamper)
+        return protocols.InMemoryTransport(lie=lie)
+
+
+class _Sharing(protocols.Sharing):
+    """Sharing in which the peers among the failing holders alter their sums."""
+
+    def __init__(self, liars: _Liars, **options: Any) -> None:
+        super().__init__(**options)
+        self._failing = liars
+
+    def client(
+        self,
+        session: protocols.Session,
+        client: int,
+        update: ArrayLike,
+        credentials: protocols.Credentials,
+    ) -> protocols.Party:
+        lies = self._failing.conditions.fault not in ("none", MISSING)
+        if not lies or client_name(client) not in self._failing.names(session.round):
+            return super().client(session, client, update, credentials)
+        members = self.committee(session)
+        return _LyingPeer(self._failing, session, members, client, update, credentials)
+
+
+class _LyingPeer(Peer):
+    """A peer that commits to an altered sum, and reveals it."""
+
+    def __init__(self, liars: _Liars, *party: Any) -> None:
+        super().__init__(*party)
+        self._as_liar = liars
+
+    def total(self, survivors: Collection[int]) -> shamir.Shares:
+        index = self.session.round
+        place = self._as_liar.names(index)[self.name]
+        return self._as_liar.altered(super().total(survivors), index, [0], [place])
 
 
 class _Arithmetic(protocols.Plain):

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shlex
-import shutil
-import tempfile
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -17,7 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from veilsum.experiments import figures, lab
 from veilsum.experiments.claims import Verdict, verdicts
+from veilsum.experiments.grid import NONE, Grid
 from veilsum.experiments.lab import Progress, quiet
+from veilsum.experiments.output import DATA, REPORT, Kind, reserved
 from veilsum.experiments.results import (
     ATTACKS,
     FAULTS,
@@ -34,20 +31,6 @@ from veilsum.experiments.results import (
     matching,
     shown,
 )
-
-NONE = "\N{EN DASH}"
-"""Stands in a table for what was not measured or does not exist."""
-REPORT, DATA = "report.html", "results.json"
-_ADVICE = "choose another --output"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
-    """A table of text; `numbers` says which columns hold numbers."""
-
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numbers: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +83,7 @@ _READINGS = {
         "anew every round. Right, what more shares cost in time, training excluded.",
     ),
     12: (
-        "The three protocols under attack",
+        "The protocols under attack",
         "Last RMSE by number of malicious clients. Nested markers mean equal values; the band "
         "spans all seeds.",
     ),
@@ -252,6 +235,11 @@ def _facts(results: Results) -> list[tuple[str, str]]:
     own = {
         "paillier": ("Paillier", f"{settings.key_bits}-bit modulus"),
         "sharing": ("Sharing", f"K = {settings.shares_needed} of N = {settings.clients} shares"),
+        "masking": ("Masking", "every client with every other"),
+        "threshold_paillier": (
+            "Threshold Paillier",
+            f"{settings.key_bits}-bit modulus, 3 of 5 key holders",
+        ),
     }
     return [
         ("Data", f"{task.dataset}, predicting {task.target} ({task.licence})"),
@@ -372,135 +360,37 @@ def write(results: Results, output: Path, *, progress: Progress = quiet) -> None
     ValueError
         When `output` holds anything else.
     """
-    with reserved(output) as draft:
-        draft.write(results, progress=progress)
+    with reserved(output, kind()) as draft:
+        draft.write(lambda folder: fill(folder, results, progress=progress))
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A hidden directory beside `output`, in which a comparison is written before it appears."""
-
-    output: Path
-    workshop: Path
-
-    @property
-    def folder(self) -> Path:
-        """Where the files are written; it becomes `output`."""
-        return self.workshop / "new" / self.output.name
-
-    def write(self, results: Results, *, progress: Progress = quiet) -> None:
-        """Write all files and rename their directory to `output`.
-
-        Raises
-        ------
-        OSError
-            When a file cannot be written; nothing has changed then.
-        ValueError
-            When `output` holds files that veilsum did not write.
-        """
-        try:
-            self._fill(results, progress)
-            check_output(self.output)
-            _swap(self.output, self.folder, self.workshop / "old")
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise OSError(f"output: {self.output} could not be written: {why}") from error
-
-    def _fill(self, results: Results, progress: Progress) -> None:
-        (self.folder / DATA).write_text(results.to_json(), encoding="utf-8")
-        images = {}
-        for done, number in enumerate(figures.FIGURES, 1):
-            path = self.folder / image_name(number)
-            figures.draw(number, results, path)
-            images[number] = path.read_bytes()
-            progress("Plots", done, len(figures.FIGURES))
-        (self.folder / REPORT).write_text(render(results, images), encoding="utf-8")
+def kind() -> Kind:
+    """Return what a comparison leaves in its directory."""
+    return Kind(schema=SCHEMA, files={REPORT, *map(image_name, figures.FIGURES)})
 
 
-@contextmanager
-def reserved(output: Path) -> Iterator[Draft]:
-    """Make sure, before any work, that `output` can be written; tidy up however the work ends.
+def fill(folder: Path, results: Results, *, progress: Progress = quiet) -> None:
+    """Write all files of a comparison into a directory.
 
     Parameters
     ----------
-    output : Path
-        A directory that does not exist, is empty, or holds an earlier comparison.
-
-    Yields
-    ------
-    Draft
-        What :meth:`Draft.write` turns into `output`.
-
-    Raises
-    ------
-    ValueError
-        When `output` holds anything else, or a directory cannot be created there.
-    """
-    check_output(output)
-    with ExitStack() as tidy:
-        try:
-            workshop = Path(tempfile.mkdtemp(prefix=".veilsum-", dir=output.parent))
-            tidy.callback(shutil.rmtree, workshop, ignore_errors=True)
-            draft = Draft(output, workshop)
-            draft.folder.mkdir(parents=True)
-        except OSError as error:
-            raise ValueError(
-                f"output: {output} cannot be created ({error.strerror}); {_ADVICE}"
-            ) from error
-        yield draft
-
-
-def check_output(output: Path) -> None:
-    """Refuse an output directory that veilsum did not write.
+    folder : Path
+        An empty directory.
+    results : Results
+        What was measured.
+    progress : callable
+        Called as ``progress("Plots", done, total)``.
 
     Raises
     ------
-    ValueError
-        When `output` is a file, a link, holds the working directory, or holds other files than
-        those of an earlier comparison, or when its parent cannot be written to.
+    OSError
+        When a file cannot be written.
     """
-    try:
-        _require_free(output)
-    except OSError as error:
-        raise ValueError(
-            f"output: {output} cannot be used ({error.strerror}); {_ADVICE}"
-        ) from error
-
-
-def _require_free(output: Path) -> None:
-    if output.is_symlink() or (output.exists() and not output.is_dir()):
-        raise ValueError(f"output: {output} is not a directory; {_ADVICE}")
-    if Path.cwd().is_relative_to(output.resolve()):
-        raise ValueError(f"output: {output} is the working directory or above it; {_ADVICE}")
-    if not output.parent.resolve().is_dir():
-        raise ValueError(f"output: {output.parent} is not a directory; create it or {_ADVICE}")
-    if not os.access(output.parent, os.W_OK):
-        raise ValueError(f"output: {output.parent} cannot be written to; {_ADVICE}")
-    if output.exists() and not _is_ours(output):
-        raise ValueError(f"output: {output} holds files that veilsum did not write; {_ADVICE}")
-
-
-def _is_ours(output: Path) -> bool:
-    found = {path.name for path in output.iterdir()}
-    expected = {REPORT, DATA, *map(image_name, figures.FIGURES)}
-    if not found:
-        return True
-    if not found <= expected or DATA not in found:
-        return False
-    try:
-        document = json.loads((output / DATA).read_text(encoding="utf-8"))
-    except ValueError:
-        return False
-    family = SCHEMA.partition("/")[0]
-    return isinstance(document, dict) and str(document.get("schema")).startswith(f"{family}/")
-
-
-def _swap(output: Path, fresh: Path, old: Path) -> None:
-    try:
-        if output.exists():
-            os.replace(output, old)
-        os.replace(fresh, output)
-    except BaseException:
-        if old.exists() and not output.exists():
-            os.replace(old, output)
-        raise
+    (folder / DATA).write_text(results.to_json(), encoding="utf-8")
+    images = {}
+    for done, number in enumerate(figures.FIGURES, 1):
+        path = folder / image_name(number)
+        figures.draw(number, results, path)
+        images[number] = path.read_bytes()
+        progress("Plots", done, len(figures.FIGURES))
+    (folder / REPORT).write_text(render(results, images), encoding="utf-8")

@@ -11,10 +11,19 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from veilsum.experiments.environment import Environment
+
 SCHEMA = "veilsum.compare/2"
 """Name and version of the layout of ``results.json``; the number grows when a field changes."""
 
-PROTOCOLS = ("plain", "paillier", "sharing")
+PAPER = ("plain", "paillier", "sharing")
+"""The protocols that the paper compares."""
+
+PROTOCOLS = (*PAPER, "masking", "threshold_paillier")
+USUAL = (*PAPER, "masking")
+"""What is compared unless it is said otherwise: threshold Paillier takes its time."""
+
+ENCRYPTED = ("paillier", "threshold_paillier")
 ATTACKS = ("label flip", "sign flip", "scaled", "random")
 MISSING = "missing"
 UNCHECKED = "altered, first K opened"
@@ -37,7 +46,7 @@ MINUS = "\N{MINUS SIGN}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that a comparison may be told; the defaults finish in less than a minute.
+    """Everything that a comparison may be told; the defaults finish in two minutes.
 
     Parameters
     ----------
@@ -46,7 +55,7 @@ class Settings:
     target : str or None
         Column to predict; needed for a CSV file, refused for a shipped data set.
     protocols : tuple of str
-        Which of ``plain``, ``paillier``, ``sharing`` to run.
+        Which of `PROTOCOLS` to run.
     clients : int
         Clients of the large federation, at least 3; the small one always has 2.
     key_bits : int
@@ -72,7 +81,7 @@ class Settings:
 
     dataset: str = "concrete"
     target: str | None = None
-    protocols: tuple[str, ...] = PROTOCOLS
+    protocols: tuple[str, ...] = USUAL
     clients: int = 8
     key_bits: int = 2048
     threshold: int | None = None
@@ -110,7 +119,7 @@ class Settings:
     @property
     def insecure(self) -> bool:
         """Whether there is a key, and one so short that it is for trying things out only."""
-        return "paillier" in self.protocols and self.key_bits < 2048
+        return not set(ENCRYPTED).isdisjoint(self.protocols) and self.key_bits < 2048
 
     @property
     def shares_needed(self) -> int:
@@ -126,22 +135,6 @@ class Settings:
 def _within(option: str, got: int, low: int, high: int) -> None:
     if not low <= got <= high:
         raise ValueError(f"{option}: got {got}; allowed are {low} to {high}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
-    """Where and with what the figures were measured."""
-
-    veilsum: str
-    python: str
-    numpy: str
-    system: str
-    processor: str
-    cores: int
-    kernel: str
-    kernel_reason: str
-    started: str
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
