@@ -50,6 +50,7 @@ class Side(Generic[Answer]):
     """One way to do some work, whether its answer is right, and how many items a call handles.
 
     A side that uses something up says how many `calls` a repetition makes; else the clock decides.
+    The clock may be `time.process_time`: the processor's seconds, those of all threads together.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Side(Generic[Answer]):
     verify: Callable[[Answer], bool]
     items: int = 1
     calls: int | None = None
+    clock: Callable[[], float] = time.perf_counter
 
     def require_right(self, work: str) -> None:
         """Stop the bench where the answer is wrong: the time of a wrong answer means nothing."""
@@ -96,11 +98,22 @@ class Bench:
         """How often `time` runs a side whose `calls` is 1."""
         return 2 + self._repetitions
 
-    def time(self, work: str, ours: Side[Any], theirs: Side[Any], *, unit: str = "us") -> None:
-        """Verify what both sides answer, then time them in turn and add a row."""
+    def time(
+        self,
+        work: str,
+        ours: Side[Any],
+        theirs: Side[Any],
+        *,
+        unit: str = "us",
+        most: int | None = None,
+    ) -> None:
+        """Verify what both sides answer, then time them in turn and add a row.
+
+        What takes minutes says how many repetitions it makes at `most`.
+        """
         ours.require_right(work)
         theirs.require_right(work)
-        mine, others = interleaved(ours, theirs, self._repetitions)
+        mine, others = interleaved(ours, theirs, min(self._repetitions, most or self._repetitions))
         factor = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[unit]
         spread = f"{mine.spread:.0%}, {others.spread:.0%}"
         self._add(work, unit, mine.median * factor, theirs.name, others.median * factor, spread)
@@ -152,10 +165,10 @@ def calls_of(side: Side[Any]) -> int:
 
 def seconds(side: Side[Any], calls: int) -> float:
     """Time some calls of a side, and return the seconds an item."""
-    start = time.perf_counter()
+    start = side.clock()
     for _ in range(calls):
         side.run()
-    return (time.perf_counter() - start) / (calls * side.items)
+    return (side.clock() - start) / (calls * side.items)
 
 
 # The cores that this process was given, before it confined itself to some of them.
