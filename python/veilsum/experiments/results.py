@@ -46,7 +46,7 @@ MINUS = "\N{MINUS SIGN}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that a comparison may be told; the defaults finish in two minutes.
+    """Everything that a comparison may be told; the defaults finish in about two minutes.
 
     Parameters
     ----------
