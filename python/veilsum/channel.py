@@ -31,6 +31,7 @@ from veilsum.wire import Kind, Reader, Writer, length_prefixed
 
 __all__ = [
     "KEY_BYTES",
+    "MAX_NAME_BYTES",
     "SIGNATURE_BYTES",
     "Directory",
     "Identity",

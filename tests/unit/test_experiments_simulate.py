@@ -76,6 +76,8 @@ def test_the_document_is_versioned_json_without_infinities(results: Results) -> 
     assert document["schema"] == simulate.SCHEMA
     assert document["scales"][0]["clients"] == 100
     assert document["scales"][0]["log2_secrecy"] is None  # the complete graph leaves no chance
+    assert document["scales"][0]["success"] == 1.0
+    assert document["scales"][1]["success"] == results.scales[1].success
     assert document["real"]["exact"] is True
 
 

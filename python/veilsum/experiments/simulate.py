@@ -220,6 +220,8 @@ class Results:
     def to_json(self) -> str:
         """Return the content of ``results.json``; infinite logarithms are null."""
         document = {"schema": SCHEMA, **_finite(asdict(self))}
+        for scale, entry in zip(self.scales, document["scales"], strict=True):
+            entry["success"] = scale.success
         return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from veilsum.channel import SIGNATURE_BYTES, Directory, Identity
+from veilsum.channel import MAX_NAME_BYTES, SIGNATURE_BYTES, Directory, Identity
 from veilsum.errors import (
     AuthenticationError,
     DecodingError,
@@ -25,7 +25,7 @@ from veilsum.errors import (
     ProtocolError,
     VeilsumError,
 )
-from veilsum.protocols.session import DIGEST_BYTES, MAX_NAME_BYTES, Session
+from veilsum.protocols.session import DIGEST_BYTES, Session
 from veilsum.wire import Kind, Reader, Writer
 
 __all__ = [

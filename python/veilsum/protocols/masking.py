@@ -565,10 +565,9 @@ class Server(Party):
 
     def _self_seeds(self) -> dict[int, bytes]:
         """Return the self seeds that their owners gave out."""
-        for rank, seed in self._seeds.items():
-            if not self._fits(rank, seed):
-                self._liars.add(self._roll.name(rank))
-        return {rank: seed for rank, seed in self._seeds.items() if self._fits(rank, seed)}
+        fitting = {rank: seed for rank, seed in self._seeds.items() if self._fits(rank, seed)}
+        self._liars.update(self._roll.name(rank) for rank in self._seeds.keys() - fitting.keys())
+        return fitting
 
     def _vanished(self) -> list[int]:
         """Return who shared seeds, sent no masked digits, and has masks in common with others."""
@@ -674,9 +673,9 @@ class Masking(Aggregator):
     ============== ====================================================================
 
     In the complete graph each client masks with all others. The sparse graph is Bell et al.'s: a
-    client masks with `degree` others, whom neither it nor the server chooses, since the graph
-    follows from a digest of all that was advertised. It is taken by default where it spares three
-    masks of four: from some hundred clients on.
+    client masks with `degree` others. The graph follows from a digest of all that was advertised,
+    so that nobody chooses it but by trying (see `security_bits`). It is taken by default where it
+    spares three masks of four: from some hundred clients on.
 
     A client is safe as long as ``2 * threshold > degree + 1 + c`` with ``c`` corrupt ones among its
     neighbours (in the complete graph, ``degree + 1`` is the number of clients). Whoever shows it

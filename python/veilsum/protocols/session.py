@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from veilsum import randomness
+from veilsum.channel import MAX_NAME_BYTES
 from veilsum.encoding import Digits, FixedPoint
 from veilsum.errors import BudgetExceeded, DeserializationError, ProtocolError
 from veilsum.wire import MAX_ELEMENTS, Kind, Reader, Writer
@@ -27,7 +28,6 @@ __all__ = [
 
 DIGEST_BYTES = 32
 NONCE_BYTES = 16
-MAX_NAME_BYTES = 64
 MAX_DIGEST_BYTES = 64
 MAX_VALUE_BYTES = 1 << 24
 MAX_DIGITS = 64
