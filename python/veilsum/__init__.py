@@ -3,7 +3,14 @@
 Each part is a submodule, imported on its own: ``from veilsum import paillier, shamir, field``.
 """
 
-from importlib.metadata import version
-
-__version__ = version("veilsum")
+__version__: str
 __all__ = ["__version__"]
+
+
+def __getattr__(name: str) -> str:
+    """Return the installed version, which takes a while to look up."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import version
+
+    return version("veilsum")

@@ -91,6 +91,7 @@ class Kind(IntEnum):
     IDENTITY = 21
     DIRECTORY = 22
     SESSION = 23
+    SUSPENDED = 24
 
 
 _KINDS = frozenset(Kind)

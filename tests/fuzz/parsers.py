@@ -33,6 +33,8 @@ from veilsum.protocols import (
     Plain,
     Session,
     Sharing,
+    resume,
+    suspend,
 )
 from veilsum.protocols.base import Message, decode
 from veilsum.protocols.paillier import Combined, Encrypted, Opened
@@ -227,6 +229,8 @@ def _parsers() -> dict[str, Parser]:
             OF_A_SHARE,
             tuple(message.to_bytes() for message in _messages(encrypted[1])),
         ),
+        "suspended client": _suspended(Masking(threads=1)),
+        "suspended peer": _suspended(Sharing(threads=1)),
     }
 
 
@@ -237,6 +241,28 @@ def _sessions(directory: Directory) -> Iterator[bytes]:
         range(5), length=2, encoding=wide, model_digest=b"model", directory=directory
     )
     yield session.to_bytes()
+
+
+def _suspended(aggregator: Aggregator) -> Parser:
+    """Read what a client of a round of three has been written as after each of its messages."""
+    session = aggregator.open_session(range(3), length=2)
+    parties = aggregator.parties(session, {client: [0.5, -1.0] for client in range(3)})
+    client = next(party for party in parties if party.name == "client-1")
+    credentials, seeds = client.credentials, [suspend(client)]
+
+    queue = [message for party in parties for message in party.start()]
+    for message in queue:
+        recipient = next(party for party in parties if party.name == message.recipient)
+        queue += recipient.receive(message)
+        if recipient is client:
+            seeds.append(suspend(client))
+
+    def read(data: bytes) -> bytes:
+        party = aggregator.client(session, 1, None, credentials)
+        resume(party, data)
+        return suspend(party)
+
+    return Parser(read, (DeserializationError,), tuple(seeds))
 
 
 def _messages(ciphertexts: bytes) -> Iterator[Message]:

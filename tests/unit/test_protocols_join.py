@@ -7,7 +7,7 @@ import pytest
 from veilsum import paillier
 from veilsum.channel import Directory, Identity
 from veilsum.encoding import FixedPoint
-from veilsum.errors import ProtocolError
+from veilsum.errors import BudgetExceeded, ProtocolError
 from veilsum.field import MERSENNE61
 from veilsum.protocols import (
     Credentials,
@@ -157,6 +157,13 @@ def test_a_stranger_cannot_join():
         Plain().join(session, 2, [0.5, 1.0, -2.0], Credentials(stranger, directory))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_client_that_is_not_invited_does_not_join(aggregators, name):
+    session, credentials = proposal(aggregators[name])
+    with pytest.raises(ProtocolError, match="client-6 is not invited"):
+        aggregators[name].join(session, 6, [1.0, 2.0, 3.0], credentials)
+
+
 def test_without_the_private_key_there_is_no_key_holder():
     aggregator = Paillier(keys=(PAIR[0], None))
     session, me = proposal(aggregator)
@@ -170,3 +177,85 @@ def test_a_client_joins_a_session_once():
     aggregator.join(session, 2, [0.5, 1.0, -2.0], me)
     with pytest.raises(ProtocolError, match="has joined it before"):
         aggregator.join(session, 2, [0.5, 1.0, -2.0], me)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_update_may_come_after_the_client_has_joined(aggregators, name):
+    session, me = proposal(aggregators[name])
+    early = aggregators[name].client(session, 2, [0.5, 1.0, -2.0], me)
+    party = aggregators[name].join(session, 2, None, me)
+    party.contribute([0.5, 1.0, -2.0], model_digest=b"model")
+    sent, awaited = party.start(), party.awaits
+    assert [type(message) for message in sent] == [type(message) for message in early.start()]
+    assert awaited is early.awaits
+    assert all(message.phase == "protect" for message in sent)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("late", [False, True])
+def test_a_second_update_is_refused(aggregators, name, late):
+    session, me = proposal(aggregators[name])
+    party = aggregators[name].join(session, 2, None if late else [0.5, 1.0, -2.0], me)
+    if late:
+        party.contribute([0.5, 1.0, -2.0])
+    for _ in range(2):
+        with pytest.raises(ProtocolError, match="client-2 has its update already"):
+            party.contribute([4.0, 4.0, 4.0])
+        if not party._entered:
+            party.start()  # which uses the first update up, and makes no room for another
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_update_for_another_model_is_refused_and_another_is_taken(aggregators, name):
+    session, me = proposal(aggregators[name])
+    party = aggregators[name].join(session, 2, None, me)
+    with pytest.raises(ProtocolError, match="the session is for another model"):
+        party.contribute([0.5, 1.0, -2.0], model_digest=b"other")
+    party.contribute([0.5, 1.0, -2.0], model_digest=b"model")
+    assert party.start()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("update", "error"), [([0.5], ValueError), ([0.5, 1.0, 9.0], BudgetExceeded)]
+)
+def test_a_late_update_that_cannot_be_is_refused_and_another_is_taken(
+    aggregators, name, update, error
+):
+    session, me = proposal(aggregators[name])
+    party = aggregators[name].join(session, 2, None, me)
+    with pytest.raises(error):
+        party.contribute(update)
+    party.contribute([0.5, 1.0, -2.0])
+    assert party.start()
+
+
+@pytest.mark.parametrize("name", NAMES[:-1])
+def test_without_an_update_a_client_does_not_start_and_may_do_so_with_one(aggregators, name):
+    session, me = proposal(aggregators[name])
+    party = aggregators[name].join(session, 2, None, me)
+    with pytest.raises(ProtocolError, match=r"no update to protect yet; call contribute\(update\)"):
+        party.start()
+    party.contribute([0.5, 1.0, -2.0])
+    assert party.start()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_masking_binds_a_model_that_the_session_does_not(aggregators, name):
+    session, me = proposal(aggregators[name], model_digest=b"")
+    party = aggregators[name].join(session, 2, None, me)
+    if name == "masking":
+        party.contribute([0.5, 1.0, -2.0], model_digest=b"model")
+    else:
+        with pytest.raises(ProtocolError, match=f"{session.protocol} cannot bind one later"):
+            party.contribute([0.5, 1.0, -2.0], model_digest=b"model")
+        party.contribute([0.5, 1.0, -2.0])
+    assert party.start()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_digest_of_a_model_is_at_most_64_bytes(aggregators, name):
+    session, me = proposal(aggregators[name], model_digest=b"")
+    party = aggregators[name].join(session, 2, None, me)
+    with pytest.raises(ValueError, match="model_digest: got 65 bytes, expected at most 64"):
+        party.contribute([0.5, 1.0, -2.0], model_digest=bytes(65))

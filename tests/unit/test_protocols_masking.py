@@ -216,6 +216,124 @@ def test_a_session_whose_digits_are_of_another_encoding_is_refused():
         client.start()
 
 
+# ---- Updates that come late, and their models
+
+
+def late_table(models, *, clients=6, server_model=b"", **options):
+    """Let these clients, by index, contribute late, each for its model; the others vanish then."""
+    table = Table(clients, updates=[None] * clients, **options)
+    relayed = table.until(Relayed)
+    for client, model in models.items():
+        table.clients[client].contribute(UPDATES[client], model_digest=model)
+    table.server.bind_model(server_model)
+    for message in relayed:
+        if int(message.recipient.removeprefix("client-")) in models:
+            table.deliver(message)
+    table._queue = deque(message for message in table._queue if message not in relayed)
+    return table
+
+
+def finish(table):
+    """Deliver what is there and let deadlines pass until the server has a sum, or fails."""
+    while table.server.awaits:
+        table.until(())
+        for party in table.parties.values():
+            table._queue.extend(party.deadline() if party is table.server else [])
+    return table.server.outcome
+
+
+@pytest.mark.parametrize("model", [b"", b"model 7"])
+@pytest.mark.parametrize("stay", [(0, 1, 2, 3, 4, 5), (0, 1, 2, 4, 5), (1, 2, 3, 4, 5)])
+@pytest.mark.parametrize("options", [{}, {"degree": 4, "corrupt": 0, "dropout": 0.2}])
+def test_late_updates_of_one_model_are_summed_with_and_without_dropouts(model, stay, options):
+    table = late_table(dict.fromkeys(stay, model), server_model=model, **options)
+    outcome = finish(table)
+    assert outcome.survivors == stay
+    assert np.array_equal(outcome.sum, UPDATES[[*stay]].sum(axis=0))
+
+
+def words_of_sums():
+    """Return the words of every sum of some of the updates, the empty one included."""
+    quantised = np.array([ENCODING.quantise(update) for update in UPDATES])
+    chosen = [[bool(mask >> client & 1) for client in range(6)] for mask in range(64)]
+    return {tuple(quantised[rows].sum(axis=0).astype(np.uint32).tolist()) for rows in chosen}
+
+
+@pytest.mark.parametrize("server_model", [b"", b"model 7", b"model 8"])
+@pytest.mark.parametrize("odd", [(3,), (0, 1), (1, 3, 5)])
+def test_updates_of_two_models_give_no_sum(odd, server_model):
+    """What the server is left with is no sum of any updates, whatever model it takes as its own."""
+    models = {client: b"model 8" if client in odd else b"model 7" for client in range(6)}
+    table = late_table(models, server_model=server_model)
+    with pytest.raises(DecodingError, match="the unmasked sum is none of honest clients"):
+        finish(table)
+    assert table.server.outcome is None
+    assert table.server._total.dtype == np.uint32
+    assert tuple(table.server._total.tolist()) not in words_of_sums()
+
+
+def test_a_client_that_vanishes_does_not_bring_two_models_together():
+    models = {client: b"model 8" if client in (0, 1) else b"model 7" for client in range(5)}
+    table = late_table(models, server_model=b"model 7")
+    with pytest.raises(DecodingError, match="the unmasked sum is none of honest clients"):
+        finish(table)
+    assert tuple(table.server._total.tolist()) not in words_of_sums()
+
+
+def test_a_server_that_names_another_model_cannot_take_the_masks_of_vanished_clients_off():
+    table = late_table(dict.fromkeys(range(5), b"model 7"), server_model=b"model 8")
+    with pytest.raises(DecodingError, match="the unmasked sum is none of honest clients"):
+        finish(table)
+
+
+def test_a_session_that_binds_a_model_takes_no_other():
+    aggregator = Masking()
+    bound = aggregator.open_session(range(4), length=2, encoding=ENCODING, model_digest=b"model 7")
+    server, client, *_ = aggregator.parties(bound, dict.fromkeys(range(4)))
+    for bind in (server.bind_model, lambda digest: client.contribute([1, 2], model_digest=digest)):
+        with pytest.raises(ProtocolError, match="for another model"):
+            bind(b"model 8")
+        bind(b"model 7")
+
+
+def test_a_session_without_a_model_is_bound_once():
+    table = Table()
+    table.server.bind_model(b"model 7")
+    table.server.bind_model(b"model 7")
+    with pytest.raises(ProtocolError, match="for another model"):
+        table.server.bind_model(b"model 8")
+    with pytest.raises(ValueError, match="model_digest: got 65 bytes"):
+        table.server.bind_model(bytes(65))
+
+
+def test_relayed_shares_wait_for_the_update():
+    table = Table(updates=[None] * 6)
+    relayed = table.to_client(Relayed)
+    client = table.clients[0]
+    with pytest.raises(ProtocolError, match=r"no update to protect yet; call contribute\(update\)"):
+        client.receive(relayed)
+    client.contribute(UPDATES[0])
+    (masked,) = client.receive(relayed)
+    assert isinstance(masked, Masked)
+
+
+@pytest.mark.parametrize(
+    ("update", "error"), [([1.0], ValueError), ([1.0, np.nan], BudgetExceeded)]
+)
+def test_a_late_update_that_cannot_be_is_refused_and_another_is_taken(update, error):
+    client = Table(updates=[None] * 6).clients[0]
+    with pytest.raises(error):
+        client.contribute(update, model_digest=b"model 7")
+    client.contribute(UPDATES[0], model_digest=b"model 8")
+    assert client._model == b"model 8"
+
+
+def test_an_update_is_forgotten_when_it_is_masked():
+    table = Table()
+    table.until(Masked)
+    assert [client._update for client in table.clients] == [None] * 4
+
+
 # ---- Masks of sessions
 
 

@@ -93,6 +93,25 @@ class Fragile(plain.Server):
         super()._add(update)
 
 
+class Forgetful(plain.Server):
+    """Counts updates, and begins anew when it resumes."""
+
+    keeps = ("_written",)
+    _count = 0
+
+    @property
+    def _written(self):
+        return self._count
+
+    @_written.setter
+    def _written(self, count):
+        pass
+
+    def _add(self, update):
+        super()._add(update)
+        self._count += 1
+
+
 class Partial(plain.Server):
     """Adds what it then refuses."""
 
@@ -149,6 +168,7 @@ def search(make, chosen, **options):
         (with_server(Touchy), REFUSAL),
         (with_server(Lenient), "server ends with 1 survivors, fewer than 2"),
         (with_server(Mute), "nobody has a sum"),
+        (with_server(Forgetful), "server does not resume where it was suspended"),
         (WithChatty, "is sent a second time"),
     ],
 )

@@ -48,6 +48,7 @@ def test_kinds_keep_their_numbers() -> None:
         "IDENTITY": 21,
         "DIRECTORY": 22,
         "SESSION": 23,
+        "SUSPENDED": 24,
     }
 
 

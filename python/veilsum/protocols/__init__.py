@@ -4,6 +4,7 @@
 `Sharing`, `Masking`) runs one round after the other and keeps what outlives a round. A protocol of
 one's own is a few parties (`Party`), their messages (`Message`), and an `Aggregator` that names
 them; `veilsum.protocols.plain` is the shortest example. `average` opens means with hidden weights.
+`suspend` and `resume` keep a party as bytes between two messages.
 """
 
 import inspect
@@ -13,13 +14,22 @@ from typing import Literal
 from veilsum.encoding import FixedPoint
 from veilsum.protocols.aggregator import Aggregate, Aggregator, Updates
 from veilsum.protocols.averaging import Average, WeightedMean, average
-from veilsum.protocols.base import Credentials, Message, Outcome, Party, Phase, state
+from veilsum.protocols.base import (
+    Contributor,
+    Credentials,
+    Message,
+    Outcome,
+    Party,
+    Phase,
+    state,
+)
 from veilsum.protocols.masking import Masking
 from veilsum.protocols.paillier import Paillier
 from veilsum.protocols.plain import Plain
 from veilsum.protocols.session import Policy, Session
 from veilsum.protocols.sharing import Sharing
 from veilsum.protocols.station import Heartbeat, Refusal, Station
+from veilsum.protocols.suspension import resume, suspend
 from veilsum.protocols.threshold_paillier import ThresholdPaillier
 from veilsum.protocols.transport import Drive, InMemoryTransport, Transport, drive
 
@@ -27,6 +37,7 @@ __all__ = [
     "Aggregate",
     "Aggregator",
     "Average",
+    "Contributor",
     "Credentials",
     "Drive",
     "Heartbeat",
@@ -50,7 +61,9 @@ __all__ = [
     "average",
     "drive",
     "resolve",
+    "resume",
     "state",
+    "suspend",
 ]
 
 _AGGREGATORS: tuple[type[Aggregator], ...] = (

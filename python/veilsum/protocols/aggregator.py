@@ -14,7 +14,15 @@ from numpy.typing import ArrayLike, NDArray
 from veilsum.channel import Directory, Identity
 from veilsum.encoding import Digits, FixedPoint
 from veilsum.errors import ProtocolError
-from veilsum.protocols.base import Credentials, Message, Outcome, Party, Phase, blaming
+from veilsum.protocols.base import (
+    Contributor,
+    Credentials,
+    Message,
+    Outcome,
+    Party,
+    Phase,
+    blaming,
+)
 from veilsum.protocols.session import Policy, Session, client_name
 from veilsum.protocols.station import Refusal
 from veilsum.protocols.transport import InMemoryTransport, Transport, drive
@@ -73,6 +81,8 @@ class Aggregator(ABC):
         The protocol's name.
     messages : tuple of type
         Its message classes, in the order of its rounds.
+    prepared_by : tuple of type
+        Those of them that come before an update is needed, so that sessions can be opened ahead.
     min_survivors : int or None
         The fewest clients whose sum may be opened; None stands for the protocol's default.
     setup_seconds : float
@@ -81,6 +91,7 @@ class Aggregator(ABC):
 
     name: ClassVar[str]
     messages: ClassVar[tuple[type[Message], ...]]
+    prepared_by: ClassVar[tuple[type[Message], ...]] = ()
     min_survivors: int | None = None
     setup_seconds: float = 0.0
 
@@ -125,22 +136,23 @@ class Aggregator(ABC):
 
     @abstractmethod
     def client(
-        self, session: Session, client: int, update: ArrayLike, credentials: Credentials
-    ) -> Party:
+        self, session: Session, client: int, update: ArrayLike | None, credentials: Credentials
+    ) -> Contributor:
         """Return the party of the client with this index.
 
         It takes part in whatever session it is given: a client that was sent one goes by `join`.
+        Without an update it is given one later, by `Contributor.contribute`.
         """
 
     def join(
         self,
         session: Session,
         client: int,
-        update: ArrayLike,
+        update: ArrayLike | None,
         credentials: Credentials,
         *,
         policy: Policy | None = None,
-    ) -> Party:
+    ) -> Contributor:
         """Return the party of a client that was sent a session, if the client accepts it.
 
         The session has to be one that this aggregator, with the options that the client gave it,
@@ -155,8 +167,8 @@ class Aggregator(ABC):
             What the server proposes, as from `Session.from_bytes`.
         client : int
             The client's index.
-        update : array_like
-            Its update.
+        update : array_like or None
+            Its update; None where it comes later, by `Contributor.contribute`.
         credentials : Credentials
             Who it is, and whom it knows.
         policy : Policy, optional
@@ -165,7 +177,8 @@ class Aggregator(ABC):
         Raises
         ------
         ProtocolError
-            When the session is not acceptable, or the client has joined it before.
+            When the session is not acceptable or not for this client, or the client has joined it
+            before.
 
         Examples
         --------
@@ -190,6 +203,8 @@ class Aggregator(ABC):
         """
         self.require_acceptable(session)
         (Policy() if policy is None else policy).check(session)
+        if client not in session.roster:
+            raise ProtocolError(f"session: {client_name(client)} is not invited to it")
         place = session.id, client
         if place in self._joined:
             raise ProtocolError("session: this client has joined it before, and answers once")
@@ -222,15 +237,15 @@ class Aggregator(ABC):
         if session.digits != own.digits or len(session.parameters) != len(own.parameters):
             raise ProtocolError("session: it writes digits, or binds parameters, of another kind")
 
-    def parties(self, session: Session, updates: Mapping[int, ArrayLike]) -> list[Party]:
+    def parties(self, session: Session, updates: Mapping[int, ArrayLike | None]) -> list[Party]:
         """Return all parties of a session, in this process: the staff, then the clients.
 
         Parameters
         ----------
         session : Session
             What `open_session` of this aggregator returned, without a directory of one's own.
-        updates : mapping of int to array_like
-            The updates of those clients of the roster that take part.
+        updates : mapping of int to array_like or None
+            The updates of those clients of the roster that take part; None where it comes later.
         """
         credentials = self._credentials(session.roster)
         staff = [

@@ -105,7 +105,10 @@ class WeightedMean:
         integers = self.encoding.quantise(flat, rounding=self.rounding)
         if self.encoding.limit * self.max_weight >= _INT64_LIMIT:
             integers = integers.astype(object)
-        return np.append(integers * weight, weight)
+        contribution = np.empty(integers.size + 1, integers.dtype)
+        np.multiply(integers, weight, out=contribution[:-1])
+        contribution[-1] = weight
+        return contribution
 
     def decode(self, aggregate: Aggregate) -> tuple[NDArray[np.float64], int]:
         """Read the mean from the opened sum of contributions.

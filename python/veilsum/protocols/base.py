@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, wraps
-from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from veilsum.channel import MAX_NAME_BYTES, SIGNATURE_BYTES, Directory, Identity
 from veilsum.errors import (
@@ -25,15 +25,19 @@ from veilsum.errors import (
     ProtocolError,
     VeilsumError,
 )
-from veilsum.protocols.session import DIGEST_BYTES, Session
+from veilsum.protocols.session import DIGEST_BYTES, Session, model_in_force
 from veilsum.wire import Kind, Reader, Writer
 
 __all__ = [
+    "Address",
+    "Contributor",
     "Credentials",
+    "Gathering",
     "Message",
     "Outcome",
     "Party",
     "Phase",
+    "address_of",
     "blaming",
     "decode",
     "some",
@@ -124,6 +128,35 @@ M = TypeVar("M", bound=Message)
 P = TypeVar("P", bound="Party")
 
 
+class Address(NamedTuple):
+    """What stands on a message, for whoever carries it; nobody has checked it."""
+
+    label: str
+    session_id: bytes
+    sender: str
+    recipient: str
+
+
+def address_of(data: bytes) -> Address:
+    """Return what stands on a message, without reading what is in it.
+
+    Raises
+    ------
+    DeserializationError
+        When the bytes do not begin as a message does.
+    """
+    return _read_address(Reader(data, Kind.MESSAGE))
+
+
+def _read_address(reader: Reader) -> Address:
+    return Address(
+        label=reader.text(max_bytes=MAX_LABEL_BYTES),
+        session_id=reader.exactly(DIGEST_BYTES),
+        sender=reader.text(max_bytes=MAX_NAME_BYTES),
+        recipient=reader.text(max_bytes=MAX_NAME_BYTES),
+    )
+
+
 def decode(data: bytes, kinds: Sequence[type[M]]) -> M:
     """Return the one message that `data` holds, of one of the given classes.
 
@@ -135,16 +168,13 @@ def decode(data: bytes, kinds: Sequence[type[M]]) -> M:
         When the shares in it cannot have come from a dealing.
     """
     reader = Reader(data, Kind.MESSAGE)
-    label = reader.text(max_bytes=MAX_LABEL_BYTES)
+    label, session_id, sender, recipient = _read_address(reader)
     kind = next((kind for kind in kinds if kind.label == label), None)
     if kind is None:
         raise DeserializationError(
             f"no message of this protocol has the label {label!r}; "
             f"known are {', '.join(kind.label for kind in kinds)}"
         )
-    session_id = reader.exactly(DIGEST_BYTES)
-    sender = reader.text(max_bytes=MAX_NAME_BYTES)
-    recipient = reader.text(max_bytes=MAX_NAME_BYTES)
     fields = kind.read(reader)
     digest = reader.digest()
     signature = reader.blob(max_bytes=SIGNATURE_BYTES)
@@ -218,7 +248,7 @@ def state(phase: Phase) -> Callable[[Callable[[P], list[Message]]], Callable[[P]
 
 
 @dataclass(slots=True)
-class _Gathering(Generic[M]):
+class Gathering(Generic[M]):
     """The messages that a party waits for, and the state that follows them."""
 
     kind: type[M]
@@ -270,6 +300,14 @@ class Party(ABC):
         The sum, once a party that learns it has reached it.
     """
 
+    keeps: ClassVar[tuple[str, ...]] = ("phase", "heard", "outcome", "_entered", "_gathering")
+    """The attributes, or properties, that outlive a message and that the arguments of the
+    constructor do not give: what `suspension.suspend` writes. A subclass adds its own, so one that
+    has a constructor names them, or none."""
+
+    hears: ClassVar[tuple[type[Message], ...]] = ()
+    """The classes of the messages that it gathers or keeps, beside those of its base classes."""
+
     def __init__(self, session: Session, name: str, credentials: Credentials) -> None:
         if credentials.directory.fingerprint != session.directory:
             raise ProtocolError(f"{name} knows another directory than the session binds")
@@ -282,7 +320,7 @@ class Party(ABC):
         self.heard: tuple[str, ...] = ()
         self.outcome: Outcome | None = None
         self._entered: set[str] = set()
-        self._gathering: _Gathering[Any] | None = None
+        self._gathering: Gathering[Any] | None = None
 
     @abstractmethod
     def begin(self) -> list[Message]:
@@ -374,6 +412,11 @@ class Party(ABC):
         message.__dict__["verified"] = sender
 
     @property
+    def started(self) -> bool:
+        """Whether this party has entered a state of the session."""
+        return bool(self._entered)
+
+    @property
     def awaits(self) -> type[Message] | None:
         """The class of the messages that this party waits for, or None."""
         return None if self._gathering is None else self._gathering.kind
@@ -420,7 +463,7 @@ class Party(ABC):
         least : int
             How few may have come at the deadline.
         """
-        self._gathering = _Gathering(kind, set(senders), [], least, each, then)
+        self._gathering = Gathering(kind, set(senders), [], least, each, then)
 
     def conclude(
         self, integers: NDArray[Any], survivors: tuple[int, ...], liars: tuple[str, ...] = ()
@@ -433,7 +476,7 @@ class Party(ABC):
         sums = encoding.dequantise(integers, limit=limit if honest else None)
         self.outcome = Outcome(sums, integers, survivors, liars)
 
-    def _admit(self, message: Message) -> _Gathering[Any]:
+    def _admit(self, message: Message) -> Gathering[Any]:
         gathering = self._gathering
         if message.session_id != self.session.id:
             raise ProtocolError(f"{self.name} refuses a message of a foreign session")
@@ -463,6 +506,110 @@ class Party(ABC):
             with blaming(f"{self.name} cannot go on with what came"):
                 messages = messages + gathering.then()
         return messages
+
+
+class Contributor(Party):
+    """A party that has an update in the sum, which may come when the session is already open.
+
+    Parameters
+    ----------
+    session, name, credentials
+        As for `Party`.
+    update : array_like or None
+        The update; None where `contribute` brings it.
+    """
+
+    keeps: ClassVar[tuple[str, ...]] = ("_update", "_contributed", "_model")
+
+    starts_early: ClassVar[bool] = False
+    """Whether it starts without its update, and so perhaps before there is a model to bind."""
+
+    def __init__(
+        self,
+        session: Session,
+        name: str,
+        credentials: Credentials,
+        *,
+        update: ArrayLike | None,
+    ) -> None:
+        super().__init__(session, name, credentials)
+        self._update = None if update is None else np.asarray(update)
+        self._contributed = update is not None
+        self._model = session.model_digest
+
+    def start(self) -> list[Message]:
+        """Begin, and return the first messages.
+
+        Raises
+        ------
+        ProtocolError
+            When the party has been started before; or when it needs its update to begin and has
+            none, which leaves it as it was.
+        """
+        if not (self.started or self.starts_early):
+            self.require_update()
+        return super().start()
+
+    def contribute(self, update: ArrayLike, *, model_digest: bytes = b"") -> None:
+        """Bring the update of a party that was made without one.
+
+        Masking needs it when `Relayed` comes, every other protocol before the party starts. What is
+        refused leaves the party as it was.
+
+        Parameters
+        ----------
+        update : array_like
+            One number for each coordinate of the session, in any shape.
+        model_digest : bytes
+            The digest of the model that the update belongs to. It must be the session's where that
+            binds one. A session that was opened before the model was there binds none: in masking
+            the digest is then bound now (see `Masking`), and the other protocols refuse one.
+
+        Raises
+        ------
+        ProtocolError
+            When the party has its update already, or the digest is another than the session's or
+            cannot be bound any more.
+        ValueError
+            When the update has another length than the session, or the digest is too long.
+        BudgetExceeded
+            When a value is NaN, infinite or beyond the encoding's bound.
+        """
+        if self._contributed:
+            raise ProtocolError(f"{self.name} has its update already, and sums one a session")
+        model = model_in_force(self.session, model_digest)
+        if model != self.session.model_digest and not self.starts_early:
+            raise ProtocolError(
+                f"session: it binds no model, and {self.session.protocol} cannot bind one later; "
+                "open the session with model_digest, or contribute without"
+            )
+        self._update = self.session.admit(update)
+        self._contributed, self._model = True, model
+
+    def require_update(self) -> NDArray[Any]:
+        """Return the update.
+
+        Raises
+        ------
+        ProtocolError
+            When it has not come yet.
+        """
+        if self._update is None:
+            raise ProtocolError(
+                f"{self.name} has no update to protect yet; call contribute(update) first"
+            )
+        return self._update
+
+    def spend(self) -> NDArray[Any]:
+        """Return the update, and forget it.
+
+        Raises
+        ------
+        ProtocolError
+            When it has not come yet.
+        """
+        update, self._update = self.require_update(), None
+        return update
 
 
 def some(names: Iterable[str]) -> str:

@@ -224,10 +224,18 @@ class Committee:
 class Keeper(Party):
     """A party that keeps one share of every update, and adds up the survivors', once."""
 
+    keeps: ClassVar[tuple[str, ...]] = ("_rows",)
+    hears: ClassVar[tuple[type[Message], ...]] = (Dealing,)
+
     def __init__(
-        self, session: Session, committee: Committee, name: str, credentials: Credentials
+        self,
+        session: Session,
+        committee: Committee,
+        name: str,
+        credentials: Credentials,
+        **others: Any,  # of whatever else a subclass is
     ) -> None:
-        super().__init__(session, name, credentials)
+        super().__init__(session, name, credentials, **others)
         self.committee = committee
         self._rows: dict[str, shamir.Shares] = {}
 

@@ -15,16 +15,22 @@ neighbours and its shares of the mask keys of vanished ones, never both for one 
 server subtracts the self masks of the survivors and the masks that they have in common with
 vanished clients; what is left is the sum.
 
+The pairwise masks depend on the digest of the model that the update belongs to, which the session
+binds or which comes with the update (`Contributor.contribute`). A server that shows clients
+different models, so that only one of them has an update that tells, gets no sum of them at all.
+
 Sources: Bonawitz et al., "Practical secure aggregation for privacy-preserving machine learning",
 CCS 2017, section 4 and figure 4; Bell, Bonawitz, Gascón, Lepoint and Raykova, "Secure single-server
-aggregation with (poly)logarithmic overhead", CCS 2020, section 4.
+aggregation with (poly)logarithmic overhead", CCS 2020, section 4; for the masks of a model,
+Pasquini, Francati and Ateniese, "Eluding secure aggregation in federated learning via model
+inconsistency", CCS 2022.
 """
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -40,7 +46,7 @@ from veilsum.errors import (
 )
 from veilsum.field import P50
 from veilsum.protocols.aggregator import Aggregator, among
-from veilsum.protocols.base import Credentials, Message, Party, state
+from veilsum.protocols.base import Contributor, Credentials, Message, Party, state
 from veilsum.protocols.masking_messages import (
     ENTRY_BYTES,
     SEALED_BYTES,
@@ -74,7 +80,7 @@ from veilsum.protocols.seeds import (
     rebuild_seeds,
     share_seeds,
 )
-from veilsum.protocols.session import Session, client_name
+from veilsum.protocols.session import Session, client_name, model_in_force
 from veilsum.randomness import random_bytes
 from veilsum.wire import length_prefixed
 
@@ -115,6 +121,11 @@ class Roll:
     session: Session
     present: Flags
     root: bytes
+
+    @property
+    def parts(self) -> tuple[Flags, bytes]:
+        """What makes it, beside the session."""
+        return self.present, self.root
 
     @cached_property
     def clients(self) -> tuple[int, ...]:
@@ -157,21 +168,39 @@ class Roll:
             raise ProtocolError("survivors: they fall apart, and each part's sum would be learnt")
 
 
-class Client(Party):
-    """Masks its update, and helps to unmask the sum of those that were confirmed, once."""
+class Client(Contributor):
+    """Masks its update, and helps to unmask the sum of those that were confirmed, once.
+
+    It needs the update from round 3 on: a `Relayed` that comes before it is refused, and may come
+    again.
+    """
+
+    keeps = (
+        "_seed",
+        "_seal_pair",
+        "_mask_pair",
+        "_own",
+        "_enrolled",
+        "_rank",
+        "_neighbours",
+        "_peers",
+        "_shares",
+        "_alive",
+    )
+    hears = (Advertise, Roster, Relayed, Survivors, Confirmations)
+    starts_early = True
 
     def __init__(
         self,
         session: Session,
         client: int,
-        update: ArrayLike,
+        update: ArrayLike | None,
         credentials: Credentials,
         *,
         threads: int | None = None,
     ) -> None:
-        super().__init__(session, client_name(client), credentials)
+        super().__init__(session, client_name(client), credentials, update=update)
         self._position = session.roster.index(client)
-        self._update = np.asarray(update).reshape(-1)
         self._threads = threads
         self._seed = random_bytes(SEED_BYTES).tobytes()
         self._seal_pair, self._mask_pair = KeyPair.generate(), KeyPair.generate()
@@ -182,13 +211,10 @@ class Client(Party):
     @state("protect")
     def begin(self) -> list[Message]:
         """Round 1: advertise the keys."""
-        if self._update.size != self.session.length:
-            raise ValueError(
-                f"update: got {self._update.size} coordinates, expected {self.session.length}"
-            )
+        if self._update is not None:
+            self._update = self.session.admit(self._update)
         if self.session.digits.limit != self.session.encoding.limit:
             raise ProtocolError("session: its digits are for integers of another encoding")
-        self.session.encoding.admit(self._update)
         self._own = Advertise(
             session_id=self.session.id,
             sender=self.name,
@@ -233,6 +259,14 @@ class Client(Party):
             raise ProtocolError("the roster has other keys of this client")
         return entry
 
+    @property
+    def _enrolled(self) -> tuple[Flags, bytes]:
+        return self._roll.parts
+
+    @_enrolled.setter
+    def _enrolled(self, parts: tuple[Flags, bytes]) -> None:
+        self._roll = Roll(self.session, *parts)
+
     @state("protect")
     def share(self) -> list[Message]:
         """Round 2: share both seeds among the neighbours."""
@@ -258,6 +292,7 @@ class Client(Party):
         return [shared]
 
     def _take(self, relayed: Relayed) -> None:
+        self.require_update()
         sealed = relayed.by_neighbour(self._neighbours)
         if len(sealed) + 1 < self.session.threshold:
             raise ProtocolError(
@@ -283,25 +318,26 @@ class Client(Party):
         """Round 3: send the masked digits."""
         added, subtracted = [_self_key(self.session, self._seed)], list[bytes]()
         for neighbour in self._shares:
-            key = _pair_key(self.session, self._mask_pair, self._own, self._peers[neighbour])
+            peer = self._peers[neighbour]
+            key = _pair_key(self.session, self._mask_pair, self._own, peer, model=self._model)
             (added if self._rank < neighbour else subtracted).append(key)
         words = np.empty(self.session.width, _words_of(self.session))
-        add_masks(
-            words, added=added, subtracted=subtracted, fill=self._write, threads=self._threads
-        )
+        fill = partial(self._write, self.spend())
+        add_masks(words, added=added, subtracted=subtracted, fill=fill, threads=self._threads)
+        self._peers.clear()
         self.gather(Survivors, [SERVER], each=self._agree, then=self.confirm)
         masked = Masked(session_id=self.session.id, sender=self.name, recipient=SERVER, words=words)
         return [masked]
 
-    def _write(self, words: Words, start: int) -> None:
+    def _write(self, update: NDArray[Any], words: Words, start: int) -> None:
         """Write the digits of some places, of the coordinates that they belong to."""
         encoding, count = self.session.encoding, self.session.digits.count
         first, last = start // count, -(-(start + words.size) // count)
         if count == 1:
             signed = words.view(f"i{words.itemsize}")
-            encoding.quantise(self._update[first:last], out=signed)
+            encoding.quantise(update[first:last], out=signed)
             return
-        digits = self.session.digits.split(encoding.quantise(self._update[first:last]))
+        digits = self.session.digits.split(encoding.quantise(update[first:last]))
         np.copyto(
             words, digits.reshape(-1)[start - first * count :][: words.size], casting="unsafe"
         )
@@ -391,19 +427,58 @@ class Client(Party):
 class Server(Party):
     """Relays what it cannot read, adds what it cannot read, and unmasks the sum."""
 
+    keeps = (
+        "_model",
+        "_advertised",
+        "_enrolled",
+        "_ranks",
+        "_neighbours",
+        "_sealed",
+        "_total",
+        "_alive",
+        "_agreed",
+        "_signatures",
+        "_seeds",
+        "_rows",
+    )
+    hears = (Advertise, Shared, Masked, Confirmed, Revealed)
+
     def __init__(
         self, session: Session, credentials: Credentials, *, threads: int | None = None
     ) -> None:
         super().__init__(session, SERVER, credentials)
         self._threads = threads
+        self._model = session.model_digest
         self._least = _needed(session)
         self._advertised: dict[str, Advertise] = {}
         self._sealed: dict[int, NDArray[np.uint8]] = {}
         self._total = np.zeros(session.width, _words_of(session))
         self._signatures: dict[int, bytes] = {}
         self._seeds: dict[int, bytes] = {}
-        self._rows: defaultdict[int, dict[int, NDArray[np.uint64]]] = defaultdict(dict)
+        self._rows: dict[int, dict[int, NDArray[np.uint64]]] = {}
         self._liars: set[str] = set()
+
+    def bind_model(self, model_digest: bytes) -> None:
+        """Say which model the updates belong to, where the session does not.
+
+        It is needed before the last message comes: the masks of vanished clients are made anew.
+
+        Parameters
+        ----------
+        model_digest : bytes
+            What the clients pass to `Contributor.contribute`.
+
+        Raises
+        ------
+        ProtocolError
+            When another is bound, by the session or by an earlier call.
+        ValueError
+            When it is longer than a digest may be.
+        """
+        model = model_in_force(self.session, model_digest)
+        if self._model not in (b"", model):
+            raise ProtocolError("model_digest: the session is for another model")
+        self._model = model
 
     @state("combine")
     def begin(self) -> list[Message]:
@@ -427,15 +502,15 @@ class Server(Party):
     def announce(self) -> list[Message]:
         """Round 1: tell every client who its neighbours are."""
         in_order = [name for name in self.session.clients if name in self._advertised]
-        self._tree = MerkleTree([self._advertised[name].digest for name in in_order])
+        tree = MerkleTree([self._advertised[name].digest for name in in_order])
         present = np.isin(self.session.clients, in_order)
-        self._roll = Roll(self.session, present, self._tree.root)
+        self._roll = Roll(self.session, present, tree.root)
         self._ranks = {name: rank for rank, name in enumerate(in_order)}
         self._neighbours = [self._roll.graph.of(rank) for rank in range(len(in_order))]
         self.gather(Shared, in_order, each=self._keep, then=self.relay, least=self._least)
-        return [self._roster(rank) for rank in range(len(in_order))]
+        return [self._roster(rank, tree) for rank in range(len(in_order))]
 
-    def _roster(self, rank: int) -> Roster:
+    def _roster(self, rank: int, tree: MerkleTree) -> Roster:
         members = self._members(rank)
         entries = b"".join(self._advertised[self._roll.name(member)].entry for member in members)
         return Roster(
@@ -445,8 +520,16 @@ class Server(Party):
             present=pack(self._roll.present),
             root=self._roll.root,
             entries=np.frombuffer(entries, np.uint8).reshape(len(members), ENTRY_BYTES),
-            paths=tuple(self._tree.path(member) for member in members),
+            paths=tuple(tree.path(member) for member in members),
         )
+
+    @property
+    def _enrolled(self) -> tuple[Flags, bytes]:
+        return self._roll.parts
+
+    @_enrolled.setter
+    def _enrolled(self, parts: tuple[Flags, bytes]) -> None:
+        self._roll = Roll(self.session, *parts)
 
     def _keep(self, shared: Shared) -> None:
         rank = self._ranks[shared.sender]
@@ -538,7 +621,7 @@ class Server(Party):
             raise ProtocolError("shares: some are no residues")
         self._seeds[rank] = revealed.seed
         for neighbour, row in rows.items():
-            self._rows[neighbour][rank] = row
+            self._rows.setdefault(neighbour, {})[rank] = row
 
     @state("open")
     def unmask(self) -> list[Message]:
@@ -552,7 +635,8 @@ class Server(Party):
         for rank, pair in keys.items():
             for neighbour in self._neighbours[rank]:
                 if self._alive[neighbour]:
-                    key = _pair_key(self.session, pair, self._own(rank), self._own(neighbour))
+                    ends = self._own(rank), self._own(neighbour)
+                    key = _pair_key(self.session, pair, *ends, model=self._model)
                     (added if rank < neighbour else subtracted).append(key)
         add_masks(self._total, added=added, subtracted=subtracted, threads=self._threads)
         survivors = tuple(self._roll.clients[rank] for rank in self._survivors)
@@ -628,7 +712,7 @@ class Server(Party):
 
     def _positions(self, rank: int) -> tuple[int, ...]:
         members = self._members(rank)
-        return tuple(members.index(holder) for holder in sorted(self._rows[rank]))
+        return tuple(members.index(holder) for holder in sorted(self._rows.get(rank, ())))
 
     def _share_rows(self, rank: int) -> NDArray[np.uint64]:
         return np.stack([self._rows[rank][holder] for holder in sorted(self._rows[rank])])
@@ -691,6 +775,14 @@ class Masking(Aggregator):
     own, takes ``threshold - 1 - degree / 2`` corrupt clients in a row of ``degree / 2`` places, at
     two places; the chance of that is within ``2**-security_bits`` too.
 
+    A server that shows clients different models can make all updates but one tell nothing, and read
+    that one off the sum. The pairwise masks are those of one model, so such masks do not cancel:
+    what comes out is uniformly random, whatever the updates are, and is refused with a
+    `DecodingError` but for the chance that each of its coordinates falls into the range of a sum.
+    The model is the session's `model_digest`. Of a session that was opened before the model was
+    there it is the digest that each client passes to `Contributor.contribute`, and the server to
+    `Server.bind_model`. Without either, nobody sees to that.
+
     Altered shares are noticed where they are needed, since every seed has to fit what its owner
     advertised. They are repaired, and who altered them is named in `Aggregate.liars`, as long as no
     more than half of the shares beyond the threshold are altered, else `DecodingError` is raised. A
@@ -746,6 +838,7 @@ class Masking(Aggregator):
         Confirmations,
         Revealed,
     )
+    prepared_by = (Advertise, Roster, Shared)
 
     def __init__(
         self,
@@ -823,8 +916,8 @@ class Masking(Aggregator):
         return Server(session, credentials, threads=self.threads)
 
     def client(
-        self, session: Session, client: int, update: ArrayLike, credentials: Credentials
-    ) -> Party:
+        self, session: Session, client: int, update: ArrayLike | None, credentials: Credentials
+    ) -> Contributor:
         """Return a client.
 
         Raises
@@ -920,13 +1013,18 @@ def _self_key(session: Session, seed: bytes) -> bytes:
     )
 
 
-def _pair_key(session: Session, pair: KeyPair, own: Advertise, peer: Advertise) -> bytes:
-    """Return the key of the mask that two clients have in common, by the key pair of one."""
+def _pair_key(
+    session: Session, pair: KeyPair, own: Advertise, peer: Advertise, *, model: bytes = b""
+) -> bytes:
+    """Return the key of the mask that two clients of one model have in common, by one's key pair.
+
+    Of two models they have none in common, and nothing cancels.
+    """
     ends = sorted((end.mask_key, end.sender.encode()) for end in (own, peer))
     return derive_key(
         pair.agree(peer.mask_key),
         purpose="masking: pairwise mask",
         session_id=session.id,
         round_number=session.round,
-        keys=[part for end in ends for part in end],
+        keys=[*(part for end in ends for part in end), model],
     )

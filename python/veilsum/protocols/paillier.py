@@ -19,7 +19,7 @@ from veilsum import paillier
 from veilsum.encoding import FixedPoint
 from veilsum.errors import InvalidCiphertext, KeyMismatch, ProtocolError
 from veilsum.protocols.aggregator import Aggregator
-from veilsum.protocols.base import Credentials, Message, Party, Phase, state
+from veilsum.protocols.base import Contributor, Credentials, Message, Party, Phase, state
 from veilsum.protocols.session import (
     Session,
     client_name,
@@ -126,21 +126,22 @@ class Opened(Message):
         return {"digit_sums": reader.array(np.int64, max_axes=1)}
 
 
-class Client(Party):
+class Client(Contributor):
     """Encrypts its update, and is done."""
+
+    keeps = ()
 
     def __init__(
         self,
         session: Session,
         client: int,
-        update: ArrayLike,
+        update: ArrayLike | None,
         credentials: Credentials,
         *,
         public_key: paillier.PublicKey,
         threads: int | None,
     ) -> None:
-        super().__init__(session, client_name(client), credentials)
-        self._update = update
+        super().__init__(session, client_name(client), credentials, update=update)
         self._public_key = public_key
         self._threads = threads
 
@@ -148,7 +149,7 @@ class Client(Party):
     def begin(self) -> list[Message]:
         """Round 1: send the encrypted digits."""
         ciphertexts = self._public_key.encrypt_packed(
-            self.session.encode(self._update),
+            self.session.encode(self.spend()),
             bound=_bound(self.session),
             additions=len(self.session.roster),
             threads=self._threads,
@@ -176,6 +177,9 @@ class Adder(Party):
     holders : sequence of str
         Whom it asks.
     """
+
+    keeps: ClassVar[tuple[str, ...]] = ("_added", "_survivors")
+    hears: ClassVar[tuple[type[Message], ...]] = (Encrypted,)
 
     def __init__(
         self,
@@ -231,6 +235,14 @@ class Adder(Party):
             raise ProtocolError("the aggregator has no encrypted update to combine")
         return self._total
 
+    @property
+    def _added(self) -> bytes:
+        return b"" if self._total is None else self._total.to_bytes()
+
+    @_added.setter
+    def _added(self, data: bytes) -> None:
+        self._total = paillier.PackedArray.from_bytes(data, self._public_key) if data else None
+
     @abstractmethod
     def await_answers(self) -> None:
         """Gather what the holders answer."""
@@ -238,6 +250,9 @@ class Adder(Party):
 
 class Combiner(Adder):
     """The aggregator that learns the sum from the one key holder."""
+
+    keeps = ()
+    hears = (Opened,)
 
     def __init__(
         self, session: Session, credentials: Credentials, *, public_key: paillier.PublicKey
@@ -279,6 +294,9 @@ class Opener(Party):
         Ids of the sessions that this party has answered; kept from round to round, in memory alone:
         a process that restarts with the same key and session would answer once more.
     """
+
+    keeps: ClassVar[tuple[str, ...]] = ()
+    hears = (Combined,)
 
     def __init__(
         self,
@@ -333,6 +351,8 @@ class KeyHolder(Opener):
     threads : int or None
         Threads for decryption; None means all cores.
     """
+
+    keeps = ()
 
     def __init__(
         self,
@@ -433,6 +453,11 @@ class Paillier(Aggregator):
         self._private_key = private
         self._answered: set[bytes] = set()
 
+    @property
+    def keys(self) -> tuple[paillier.PublicKey, paillier.PrivateKey | None]:
+        """The public key, and the private one where it is here."""
+        return self.public_key, self._private_key
+
     def capacity_for(self, encoding: FixedPoint, roster: Sequence[int]) -> int:  # noqa: ARG002
         """Return the largest magnitude that a sum of these clients' digits may have."""
         return CAPACITY
@@ -470,8 +495,8 @@ class Paillier(Aggregator):
         )
 
     def client(
-        self, session: Session, client: int, update: ArrayLike, credentials: Credentials
-    ) -> Party:
+        self, session: Session, client: int, update: ArrayLike | None, credentials: Credentials
+    ) -> Contributor:
         """Return a client."""
         return Client(
             session,

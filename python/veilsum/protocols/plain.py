@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from veilsum.encoding import FixedPoint
 from veilsum.errors import ProtocolError
 from veilsum.protocols.aggregator import Aggregator
-from veilsum.protocols.base import Credentials, Message, Party, Phase, state
+from veilsum.protocols.base import Contributor, Credentials, Message, Party, Phase, state
 from veilsum.protocols.session import Session, client_name
 from veilsum.wire import Reader, Writer
 
@@ -48,14 +48,15 @@ class Update(Message):
         return {"digits": reader.array(np.int64, max_axes=1)}
 
 
-class Client(Party):
+class Client(Contributor):
     """Sends its update, unprotected."""
 
+    keeps = ()
+
     def __init__(
-        self, session: Session, client: int, update: ArrayLike, credentials: Credentials
+        self, session: Session, client: int, update: ArrayLike | None, credentials: Credentials
     ) -> None:
-        super().__init__(session, client_name(client), credentials)
-        self._update = update
+        super().__init__(session, client_name(client), credentials, update=update)
 
     @state("protect")
     def begin(self) -> list[Message]:
@@ -64,13 +65,16 @@ class Client(Party):
             session_id=self.session.id,
             sender=self.name,
             recipient=SERVER,
-            digits=self.session.encode(self._update),
+            digits=self.session.encode(self.spend()),
         )
         return [update]
 
 
 class Server(Party):
     """Adds what comes and sees it all."""
+
+    keeps = ("_total",)
+    hears = (Update,)
 
     def __init__(self, session: Session, credentials: Credentials) -> None:
         super().__init__(session, SERVER, credentials)
@@ -138,7 +142,7 @@ class Plain(Aggregator):
         return Server(session, credentials)
 
     def client(
-        self, session: Session, client: int, update: ArrayLike, credentials: Credentials
-    ) -> Party:
+        self, session: Session, client: int, update: ArrayLike | None, credentials: Credentials
+    ) -> Contributor:
         """Return a client."""
         return Client(session, client, update, credentials)

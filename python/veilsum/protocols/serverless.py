@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 
 from veilsum import shamir
 from veilsum.errors import DeserializationError, ProtocolError
-from veilsum.protocols.base import Credentials, Message, Phase, state
+from veilsum.protocols.base import Contributor, Credentials, Message, Phase, state
 from veilsum.protocols.committee import Committee, Dealing, Heard, Keeper, agree, seal_row
 from veilsum.protocols.session import (
     DIGEST_BYTES,
@@ -108,19 +108,29 @@ class Revealed(Message):
         return {"shares": shares, "nonce": reader.blob(max_bytes=NONCE_BYTES)}
 
 
-class Peer(Keeper):
+class Peer(Keeper, Contributor):
     """A client that is a holder too, and opens the sum together with all others."""
+
+    keeps = (
+        "_reports",
+        "_lists",
+        "_commitments",
+        "_nonce",
+        "_survivors",
+        "_sums",
+        "_liars",
+    )
+    hears = (Heard, Committed, Revealed)
 
     def __init__(
         self,
         session: Session,
         committee: Committee,
         client: int,
-        update: ArrayLike,
+        update: ArrayLike | None,
         credentials: Credentials,
     ) -> None:
-        super().__init__(session, committee, client_name(client), credentials)
-        self._update = update
+        super().__init__(session, committee, client_name(client), credentials, update=update)
         self._others = [holder for holder in committee.holders if holder != self.name]
         self._reports: dict[str, tuple[int, ...]] = {}
         self._lists: dict[str, tuple[int, ...]] = {}
@@ -133,7 +143,7 @@ class Peer(Keeper):
     @state("protect")
     def begin(self) -> list[Message]:
         """Round 1: send a sealed share to every other peer, and wait for theirs."""
-        rows = self.committee.split(self.session, self._update)
+        rows = self.committee.split(self.session, self.spend())
         self._rows[self.name] = rows[self.name][[0]]  # a copy: a view would keep all rows alive
         self.gather(Dealing, self._others, each=self.keep, then=self.report, least=0)
         return [seal_row(self, other, rows[other]) for other in self._others]

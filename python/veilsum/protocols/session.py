@@ -19,7 +19,9 @@ from veilsum.wire import MAX_ELEMENTS, Kind, Reader, Writer
 __all__ = [
     "Policy",
     "Session",
+    "client_index",
     "client_name",
+    "model_in_force",
     "read_clients",
     "require_clients",
     "require_survivors",
@@ -37,6 +39,20 @@ _MAX_SCALE_BYTES = 128
 def client_name(client: int) -> str:
     """Return the party name of the client with index `client`, such as ``"client-3"``."""
     return f"client-{client}"
+
+
+def client_index(name: str) -> int | None:
+    """Return the index of the client with that party name; None when it is no client's.
+
+    Examples
+    --------
+    >>> client_index("client-3"), client_index("client-03"), client_index("server")
+    (3, None, None)
+    """
+    digits = name.removeprefix("client-")
+    if not (digits.isascii() and digits.isdigit()):
+        return None
+    return int(digits) if name == client_name(int(digits)) else None
 
 
 def _fresh_nonce() -> bytes:
@@ -115,11 +131,7 @@ class Session:
             )
         if len(self.nonce) != NONCE_BYTES:
             raise ValueError(f"nonce: got {len(self.nonce)} bytes, expected {NONCE_BYTES}")
-        if len(self.model_digest) > MAX_DIGEST_BYTES:
-            raise ValueError(
-                f"model_digest: got {len(self.model_digest)} bytes, "
-                f"expected at most {MAX_DIGEST_BYTES}"
-            )
+        _require_short(self.model_digest)
 
     @cached_property
     def id(self) -> bytes:
@@ -198,6 +210,21 @@ class Session:
     def width(self) -> int:
         """How many numbers a client protects: `length` coordinates, `digits.count` digits each."""
         return self.length * self.digits.count
+
+    def admit(self, update: ArrayLike) -> NDArray[Any]:
+        """Return the update as a flat vector, if `encode` will take it.
+
+        Raises
+        ------
+        ValueError
+            When its length is another.
+        BudgetExceeded
+            When a value is NaN, infinite or beyond the encoding's bound.
+        """
+        flat = np.asarray(update).reshape(-1)
+        if flat.size != self.length:
+            raise ValueError(f"update: got {flat.size} coordinates, expected {self.length}")
+        return self.encoding.admit(flat)
 
     def encode(self, update: ArrayLike) -> NDArray[np.int64]:
         """Return the update as the flat vector of signed digits that is protected.
@@ -322,6 +349,36 @@ class Policy:
         for name, value in self.parameters.items():
             if bound.get(name) != value:
                 raise ProtocolError(f"session: {name!r} is not what this client knows")
+
+
+def model_in_force(session: Session, late: bytes) -> bytes:
+    """Return the digest of the model of a session, which may have come after it was opened.
+
+    Parameters
+    ----------
+    session : Session
+        Its own digest stands, where it binds one.
+    late : bytes
+        The digest that came later, or none.
+
+    Raises
+    ------
+    ProtocolError
+        When the session binds another.
+    ValueError
+        When it is longer than a digest may be.
+    """
+    _require_short(late)
+    if late and session.model_digest and late != session.model_digest:
+        raise ProtocolError("model_digest: the session is for another model")
+    return session.model_digest or late
+
+
+def _require_short(model_digest: bytes) -> None:
+    if len(model_digest) > MAX_DIGEST_BYTES:
+        raise ValueError(
+            f"model_digest: got {len(model_digest)} bytes, expected at most {MAX_DIGEST_BYTES}"
+        )
 
 
 def write_clients(writer: Writer, clients: Sequence[int]) -> None:

@@ -31,7 +31,7 @@ from veilsum.encoding import FixedPoint
 from veilsum.errors import ProtocolError
 from veilsum.field import P31, P50, PrimeField
 from veilsum.protocols.aggregator import Aggregator, among
-from veilsum.protocols.base import Credentials, Message, Party, Phase, state
+from veilsum.protocols.base import Contributor, Credentials, Message, Party, Phase, state
 from veilsum.protocols.committee import (
     Committee,
     Dealing,
@@ -158,30 +158,34 @@ class Summed(Message):
         return {"shares": shamir.Shares.from_bytes(reader.blob())}
 
 
-class Client(Party):
+class Client(Contributor):
     """A client that is no holder: it deals, and is done."""
+
+    keeps = ()
 
     def __init__(
         self,
         session: Session,
         committee: Committee,
         client: int,
-        update: ArrayLike,
+        update: ArrayLike | None,
         credentials: Credentials,
     ) -> None:
-        super().__init__(session, client_name(client), credentials)
+        super().__init__(session, client_name(client), credentials, update=update)
         self._committee = committee
-        self._update = update
 
     @state("protect")
     def begin(self) -> list[Message]:
         """Round 1: send a sealed share to every holder."""
-        rows = self._committee.split(self.session, self._update)
+        rows = self._committee.split(self.session, self.spend())
         return [seal_row(self, holder, row) for holder, row in rows.items()]
 
 
 class Holder(Keeper):
     """Keeps one share of every update and gives out nothing but the survivors' sum, once."""
+
+    keeps = ("_survivors",)
+    hears = (Survivors, Confirmations)
 
     def __init__(
         self, session: Session, committee: Committee, name: str, credentials: Credentials
@@ -257,6 +261,9 @@ class Holder(Keeper):
 
 class Server(Party):
     """Agrees with the holders on the survivors, and rebuilds their sum."""
+
+    keeps = ("_reports", "_survivors", "_confirmed", "_sums")
+    hears = (Heard, Confirmed, Summed)
 
     def __init__(self, session: Session, committee: Committee, credentials: Credentials) -> None:
         super().__init__(session, SERVER, credentials)
@@ -633,8 +640,8 @@ class Sharing(Aggregator):
         return Holder(session, self.committee(session), name, credentials)
 
     def client(
-        self, session: Session, client: int, update: ArrayLike, credentials: Credentials
-    ) -> Party:
+        self, session: Session, client: int, update: ArrayLike | None, credentials: Credentials
+    ) -> Contributor:
         """Return a client, which is a peer where the clients hold the shares."""
         kind = Peer if self.holders == "clients" else Client
         return kind(session, self.committee(session), client, update, credentials)

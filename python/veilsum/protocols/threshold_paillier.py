@@ -19,7 +19,7 @@ from veilsum import paillier
 from veilsum.encoding import FixedPoint
 from veilsum.errors import KeyMismatch, ProtocolError
 from veilsum.protocols.aggregator import Aggregator
-from veilsum.protocols.base import Credentials, Message, Party, Phase, state
+from veilsum.protocols.base import Contributor, Credentials, Message, Party, Phase, state
 from veilsum.protocols.paillier import (
     AGGREGATOR,
     CAPACITY,
@@ -73,6 +73,9 @@ class Collector(Adder):
         The key whose fingerprint the session binds.
     """
 
+    keeps = ("_collected",)
+    hears = (Decrypted,)
+
     def __init__(
         self, session: Session, credentials: Credentials, *, key: paillier.ThresholdKey
     ) -> None:
@@ -99,6 +102,14 @@ class Collector(Adder):
             raise ProtocolError(f"the share is that of {self._holders[share.holder - 1]}")
         self._shares.append(share)
 
+    @property
+    def _collected(self) -> list[bytes]:
+        return [share.to_bytes() for share in self._shares]
+
+    @_collected.setter
+    def _collected(self, shares: list[bytes]) -> None:
+        self._shares = [paillier.DecryptionShare.from_bytes(data, self._key) for data in shares]
+
     @state("open")
     def close(self) -> list[Message]:
         """End with the sum that the valid shares open, and with the names of the liars."""
@@ -121,6 +132,8 @@ class Decryptor(Opener):
     threads : int or None
         Threads for the share; None means all cores.
     """
+
+    keeps = ()
 
     def __init__(
         self,
@@ -260,6 +273,11 @@ class ThresholdPaillier(Aggregator):
         self._shares = {_names(key.holders)[share.holder - 1]: share for share in shares}
         self._answered: defaultdict[str, set[bytes]] = defaultdict(set)
 
+    @property
+    def keys(self) -> tuple[paillier.ThresholdKey, tuple[paillier.KeyShare, ...]]:
+        """The public side of the key, and the shares that are here."""
+        return self.key, tuple(self._shares.values())
+
     def capacity_for(self, encoding: FixedPoint, roster: Sequence[int]) -> int:  # noqa: ARG002
         """Return the largest magnitude that a sum of these clients' digits may have."""
         return CAPACITY
@@ -304,8 +322,8 @@ class ThresholdPaillier(Aggregator):
         )
 
     def client(
-        self, session: Session, client: int, update: ArrayLike, credentials: Credentials
-    ) -> Party:
+        self, session: Session, client: int, update: ArrayLike | None, credentials: Credentials
+    ) -> Contributor:
         """Return a client."""
         return Client(
             session,

@@ -3,9 +3,9 @@
 `aggregator_machine` turns an aggregator into a hypothesis state machine. It holds all parties of a
 session and the messages that are under way, and hypothesis chooses what happens to them: they
 arrive in any order, are lost, come again, are moved to another party or from another session, are
-altered on the way; parties vanish, or stop waiting; the parties that are said to be malicious sign
-lies. Then the network comes to rest and every deadline passes. When something is found, hypothesis
-shows the shortest course of events that it knows.
+altered on the way; parties vanish, or stop waiting, or are suspended and resume as others; the
+parties that are said to be malicious sign lies. Then the network comes to rest and every deadline
+passes. When something is found, hypothesis shows the shortest course of events that it knows.
 
 What is demanded, of every protocol:
 
@@ -17,6 +17,9 @@ agreement
     All parties that end with a sum have the same survivors and integers.
 refusal
     What is altered, moved or sent again is refused, and leaves its recipient waiting as before.
+suspension
+    A party that is written down and read back (`suspend`, `resume`) stands where it stood. Parties
+    that cannot be written down are left alone.
 once
     A party sends one message of a class to a recipient, and no second one whatever it is sent.
 progress
@@ -111,6 +114,8 @@ from veilsum.protocols import (
     Session,
     Station,
     drive,
+    resume,
+    suspend,
 )
 from veilsum.protocols.session import client_name
 from veilsum.randomness import _test_source
@@ -240,6 +245,25 @@ class AggregatorMachine(RuleBasedStateMachine):
         self._spoilt = True
         self._act(name, lambda station: station.close(0.0))
 
+    @precondition(lambda self: self._present())
+    @rule(data=st.data())
+    def suspend(self, data: st.DataObject) -> None:
+        """Let a party end as a process, and another go on in its place."""
+        name = data.draw(st.sampled_from(self._present()), "party")
+        station = self._stations[name]
+        with self._course():
+            try:
+                written = suspend(station.party)
+            except TypeError:  # not every class of parties says what it keeps
+                return
+            again = self._made_again(name)
+            resume(again, written)
+            left, station.party = station.party, again
+            _demand(
+                _standing(again) == _standing(left) and suspend(again) == written,
+                f"{name} does not resume where it was suspended",
+            )
+
     @precondition(lambda self: self._honest_arrivals())
     @rule(data=st.data())
     def send_again(self, data: st.DataObject) -> None:
@@ -318,6 +342,11 @@ class AggregatorMachine(RuleBasedStateMachine):
             transport = InMemoryTransport(tamper=note)
             drive(parties, kinds=self._aggregator.messages, transport=transport)
         return letters
+
+    def _made_again(self, name: str) -> Party:
+        """Return a party of this session as another process makes it: without an update."""
+        parties = self._aggregator.parties(self._session, dict.fromkeys(self._session.roster))
+        return next(party for party in parties if party.name == name)
 
     def _lose_some(self, data: st.DataObject, sender: str) -> None:
         for letter in [letter for letter in self._pending if letter.message.sender == sender]:
@@ -561,8 +590,12 @@ def _require_parties(malicious: Collection[str], staff: Collection[str]) -> None
 
 def _stance(station: Station) -> tuple[object, ...]:
     """Return all that a party shows of where it stands."""
-    party = station.party
-    return party.phase, party.awaits, party.late, party.heard, id(party.outcome), station.failure
+    return *_standing(station.party), id(station.party.outcome), station.failure
+
+
+def _standing(party: Party) -> tuple[object, ...]:
+    """Return what a party shows, but for its sum."""
+    return party.phase, party.awaits, party.late, party.ready, party.heard, party.started
 
 
 def _demand(met: bool, otherwise: str) -> None:
