@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from veilsum import protocols
 from veilsum.encoding import FixedPoint
+from veilsum.learning.engines import Engine, Rounds, Transports, resolve
 from veilsum.protocols.averaging import WeightedMean
 from veilsum.protocols.session import client_name
 
@@ -78,6 +79,9 @@ class Round:
         Clients whose updates are in the average.
     rows : int
         Opened sum of the survivors' weights.
+    integers : ndarray of int64 or of Python ints, shape (length + 1,)
+        All that was opened, exact: the sum of the weighted updates, in units of the encoding's
+        scale, and `rows`.
     seconds : mapping of (str, str) to float
         Seconds by (party, phase): ``("client-3", "train")``, and the aggregate's own.
     bytes : mapping of (str, str, Phase) to int
@@ -90,6 +94,7 @@ class Round:
     selected: tuple[int, ...]
     survivors: tuple[int, ...]
     rows: int
+    integers: NDArray[Any]
     seconds: Mapping[tuple[str, str], float]
     bytes: Mapping[tuple[str, str, protocols.Phase], int]
 
@@ -106,7 +111,8 @@ def federated_averaging(
     max_rows: int = MAX_ROWS,
     client_hook: ClientHook | None = None,
     dropouts: Callable[[int], Collection[int]] | None = None,
-    transports: Callable[[int], protocols.Transport] | None = None,
+    transports: Transports | None = None,
+    engine: Engine | None = None,
     evaluate: Callable[[NDArray[np.float64]], float] | None = None,
     callback: Callable[[Round], None] | None = None,
 ) -> tuple[Round, ...]:
@@ -148,6 +154,9 @@ def federated_averaging(
         ``dropouts(round)`` names clients that train and then vanish before they send.
     transports : callable, optional
         ``transports(round)`` makes the transport that carries a round's messages.
+    engine : Engine, optional
+        Where the clients train and who carries the messages, in place of `transports`; in this
+        process by default. All engines open the same integers.
     evaluate : callable, optional
         RMSE of a model. It serves whoever watches and is no part of the protocol.
     callback : callable, optional
@@ -161,7 +170,8 @@ def federated_averaging(
     Raises
     ------
     ValueError
-        If there is no client, or an option is out of range.
+        If there is no client, an option is out of range, or both `transports` and `engine` are
+        given.
     BudgetExceeded
         If a coordinate of an update is not finite or above the bound of `encoding`.
     ProtocolError
@@ -199,45 +209,73 @@ def federated_averaging(
         )
     for client in members:
         require_rows(client.rows, max_rows)
-    history: list[Round] = []
-    for index in range(1, rounds + 1):
-        selected = _select(len(members), fraction, seed, index)
-        training = {
-            client: _train(
-                client, members[client], weights, _generator(seed, _TRAINING, index, client)
+    trainers = [
+        _Trainer(client=client, index=index, mean=mean, seed=seed)
+        for index, client in enumerate(members)
+    ]
+
+    def train(protected: Rounds) -> tuple[Round, ...]:
+        history: list[Round] = []
+        model = weights
+        for index in range(1, rounds + 1):
+            selected = _select(len(members), fraction, seed, index)
+            aggregate, training = protected.run(
+                index, model=model, selected=selected, dropped=_lost(dropouts, index, selected)
             )
-            for client in selected
-        }
-        aggregate = machine.aggregate(
-            {
-                client: mean.encode(trained - weights, members[client].rows)
-                for client, (trained, _) in training.items()
-            },
-            encoding=mean.whole,
-            dropped=_lost(dropouts, index, selected),
-            round=index,
-            model_digest=mean.digest(weights),
-            transport=transports(index) if transports else None,
-        )
-        step, rows = mean.decode(aggregate)
-        weights = _frozen(weights + step)
-        train_seconds = {
-            (client_name(client), "train"): seconds for client, (_, seconds) in training.items()
-        }
-        record = Round(
-            index=index,
-            weights=weights,
-            rmse=evaluate(weights) if evaluate else None,
-            selected=selected,
-            survivors=aggregate.survivors,
-            rows=rows,
-            seconds=dict([*train_seconds.items(), *aggregate.seconds.items()]),
-            bytes=aggregate.bytes,
-        )
-        history.append(record)
-        if callback:
-            callback(record)
-    return tuple(history)
+            step, rows = mean.decode(aggregate)
+            model = _frozen(model + step)
+            train_seconds = {
+                (client_name(client), "train"): seconds for client, seconds in training.items()
+            }
+            record = Round(
+                index=index,
+                weights=model,
+                rmse=evaluate(model) if evaluate else None,
+                selected=selected,
+                survivors=aggregate.survivors,
+                rows=rows,
+                integers=aggregate.integers,
+                seconds=dict([*train_seconds.items(), *aggregate.seconds.items()]),
+                bytes=aggregate.bytes,
+            )
+            history.append(record)
+            if callback:
+                callback(record)
+        return tuple(history)
+
+    return resolve(engine, transports).run(trainers, machine, train)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trainer:
+    """A client whose training becomes the integers of its weighted update."""
+
+    client: Client
+    index: int
+    mean: WeightedMean
+    seed: int
+
+    @property
+    def encoding(self) -> FixedPoint:
+        return self.mean.whole
+
+    def length(self, model: NDArray[np.float64]) -> int:
+        return len(model) + 1
+
+    def digest(self, model: NDArray[np.float64]) -> bytes:
+        return self.mean.digest(model)
+
+    def contribute(self, model: NDArray[np.float64], index: int) -> tuple[NDArray[Any], float]:
+        generator = _generator(self.seed, _TRAINING, index, self.index)
+        start = perf_counter()
+        trained = np.asarray(self.client.train(model, generator), dtype=np.float64)
+        seconds = perf_counter() - start
+        if trained.shape != model.shape:
+            raise ValueError(
+                f"clients: {client_name(self.index)} returned a model of shape {trained.shape}, "
+                f"expected {model.shape}"
+            )
+        return self.mean.encode(trained - model, self.client.rows), seconds
 
 
 def require_rows(rows: int, max_rows: int) -> None:
@@ -270,20 +308,6 @@ def _lost(
 ) -> list[int]:
     vanished = set(dropouts(index)) if dropouts else set()
     return [client for client in selected if client in vanished]
-
-
-def _train(
-    index: int, client: Client, weights: NDArray[np.float64], generator: np.random.Generator
-) -> tuple[NDArray[np.float64], float]:
-    start = perf_counter()
-    trained = np.asarray(client.train(weights, generator), dtype=np.float64)
-    seconds = perf_counter() - start
-    if trained.shape != weights.shape:
-        raise ValueError(
-            f"clients: {client_name(index)} returned a model of shape {trained.shape}, "
-            f"expected {weights.shape}"
-        )
-    return trained, seconds
 
 
 def _frozen(weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ from veilsum import protocols
 from veilsum.encoding import FixedPoint
 from veilsum.errors import BudgetExceeded
 from veilsum.learning import partition
+from veilsum.learning.engines import Engine, Transports, resolve
 from veilsum.learning.estimator import Regressor
 from veilsum.learning.federated import (
     MAX_ROWS,
@@ -133,6 +134,9 @@ class FederatedLinearRegression(Regressor):
         training has the rounds 1, 2, ...
     transports : callable or None, default None
         ``transports(round)`` makes the transport that carries a round's messages.
+    engine : engines.Engine or None, default None
+        Where the clients compute and who carries the messages, in place of `transports`; None for
+        this process. All engines open the same integers and give the same model, bit for bit.
     callback : callable or None, default None
         Called with each `federated.Round` as it ends.
 
@@ -190,7 +194,8 @@ class FederatedLinearRegression(Regressor):
         random_state: int = 0,
         client_hook: ClientHook | None = None,
         dropouts: Callable[[int], Collection[int]] | None = None,
-        transports: Callable[[int], protocols.Transport] | None = None,
+        transports: Transports | None = None,
+        engine: Engine | None = None,
         callback: Callable[[Round], None] | None = None,
     ) -> None:
         self.aggregator = aggregator
@@ -208,6 +213,7 @@ class FederatedLinearRegression(Regressor):
         self.client_hook = client_hook
         self.dropouts = dropouts
         self.transports = transports
+        self.engine = engine
         self.callback = callback
 
     def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
@@ -233,8 +239,8 @@ class FederatedLinearRegression(Regressor):
         TypeError
             If a parameter is not of its type, or groups mix text and numbers.
         ValueError
-            If X, y or groups are malformed, there are more clients than rows, or a parameter is out
-            of range.
+            If X, y or groups are malformed, there are more clients than rows, a parameter is out of
+            range, or both `transports` and `engine` are given.
         BudgetExceeded
             If a value is too large for its encoding; with "fedavg" this is also how a diverging
             training ends.
@@ -246,13 +252,14 @@ class FederatedLinearRegression(Regressor):
         owners = self._owners(len(target), groups)
         table = np.column_stack([features, target])
         aggregator = protocols.resolve(self.aggregator)
+        engine = resolve(self.engine, self.transports)
         moments, self.moments_round_ = sum_moments(
             [table[rows] for rows in owners],
             pairs=self.solver == "normal",
             aggregator=aggregator,
             max_rows=self.max_rows,
             dropped=[client for client in self._lost(0) if client < len(owners)],
-            transport=self.transports(0) if self.transports else None,
+            engine=engine,
         )
         self.n_clients_ = len(owners)
         self.scaling_ = Scaling.of(moments)
@@ -261,7 +268,8 @@ class FederatedLinearRegression(Regressor):
             self.coef_, self.intercept_ = least_squares(moments, rcond=self.rcond)
         else:
             try:
-                self.history_ = self._train(self.scaling_.standardise(table), owners, aggregator)
+                standardised = self.scaling_.standardise(table)
+                self.history_ = self._train(standardised, owners, aggregator, engine)
             except BudgetExceeded as error:
                 what, _, _ = str(error).partition(";")
                 raise BudgetExceeded(
@@ -296,6 +304,7 @@ class FederatedLinearRegression(Regressor):
         table: NDArray[np.float64],
         owners: list[NDArray[np.int64]],
         aggregator: protocols.Aggregator,
+        engine: Engine,
     ) -> tuple[Round, ...]:
         X, y = table[:, :-1], table[:, -1]
         length = table.shape[1]
@@ -326,7 +335,7 @@ class FederatedLinearRegression(Regressor):
             max_rows=self.max_rows,
             client_hook=self.client_hook,
             dropouts=self.dropouts,
-            transports=self.transports,
+            engine=engine,
             evaluate=rmse,
             callback=self.callback,
         )

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from veilsum import protocols
 from veilsum.encoding import FixedPoint
+from veilsum.learning.engines import Engine, resolve
 from veilsum.learning.federated import MAX_ROWS, require_rows
 from veilsum.protocols.averaging import checked_weight, whole_numbers
 from veilsum.wire import length_prefixed
@@ -116,6 +117,7 @@ def sum_moments(
     max_rows: int = MAX_ROWS,
     dropped: Collection[int] = (),
     transport: protocols.Transport | None = None,
+    engine: Engine | None = None,
 ) -> tuple[Moments, protocols.Aggregate]:
     """Add the clients' exact moments under protection, in one round, numbered 0.
 
@@ -133,6 +135,9 @@ def sum_moments(
         Clients that vanish before they send; they only cost their own rows.
     transport : protocols.Transport, optional
         Who carries the messages.
+    engine : Engine, optional
+        Where the clients add up their rows and who carries the messages, in place of `transport`;
+        in this process by default.
 
     Returns
     -------
@@ -144,7 +149,8 @@ def sum_moments(
     Raises
     ------
     ValueError
-        If a client has no rows, or more than `max_rows`.
+        If a client has no rows, or more than `max_rows`, or both `transport` and `engine` are
+        given.
     BudgetExceeded
         If a cell is not finite or above the bound of `TABLE_ENCODING`.
     ProtocolError
@@ -158,13 +164,11 @@ def sum_moments(
     (3, array([3., 5.]))
     """
     columns = tables[0].shape[1]
-    aggregate = protocols.resolve(aggregator).aggregate(
-        {client: _moments_of(table, pairs, max_rows) for client, table in enumerate(tables)},
-        encoding=whole_numbers(max_rows * TABLE_ENCODING.limit**2),
-        dropped=dropped,
-        round=0,
-        model_digest=_digest(columns, pairs, max_rows),
-        transport=transport,
+    everybody = range(len(tables))
+    aggregate, _ = resolve(engine, None if transport is None else lambda _: transport).run(
+        [_Adder(table=table, pairs=pairs, max_rows=max_rows) for table in tables],
+        protocols.resolve(aggregator),
+        lambda rounds: rounds.run(0, model=np.empty(0), selected=everybody, dropped=dropped),
     )
     opened = aggregate.integers.astype(object)
     moments = Moments(
@@ -217,12 +221,37 @@ def least_squares(moments: Moments, *, rcond: float) -> tuple[NDArray[np.float64
     return coefficients, float(means[-1] - means[:-1] @ coefficients)
 
 
-def _moments_of(table: NDArray[np.float64], pairs: bool, max_rows: int) -> NDArray[Any]:
-    rows = len(table)
-    require_rows(rows, max_rows)
-    cells = TABLE_ENCODING.quantise(table)
-    products = (cells.T @ cells)[np.triu_indices(cells.shape[1])] if pairs else (cells**2).sum(0)
-    return np.concatenate([np.array([rows], dtype=object), cells.sum(0), products])
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Adder:
+    """A client that contributes the moments of its table, whatever the model."""
+
+    table: NDArray[np.float64]
+    pairs: bool
+    max_rows: int
+
+    @property
+    def encoding(self) -> FixedPoint:
+        return whole_numbers(self.max_rows * TABLE_ENCODING.limit**2)
+
+    def length(self, model: NDArray[np.float64]) -> int:  # noqa: ARG002
+        columns: int = self.table.shape[1]
+        return 1 + columns + (columns * (columns + 1) // 2 if self.pairs else columns)
+
+    def digest(self, model: NDArray[np.float64]) -> bytes:  # noqa: ARG002
+        terms = f"{self.table.shape[1]} {self.pairs} {self.max_rows}".encode()
+        return hashlib.sha256(length_prefixed(_PURPOSE, terms)).digest()
+
+    def contribute(
+        self,
+        model: NDArray[np.float64],  # noqa: ARG002
+        index: int,  # noqa: ARG002
+    ) -> tuple[NDArray[Any], float]:
+        rows = len(self.table)
+        require_rows(rows, self.max_rows)
+        cells = TABLE_ENCODING.quantise(self.table)
+        upper = np.triu_indices(cells.shape[1])
+        products = (cells.T @ cells)[upper] if self.pairs else (cells**2).sum(0)
+        return np.concatenate([np.array([rows], dtype=object), cells.sum(0), products]), 0.0
 
 
 def _square(upper: NDArray[Any], columns: int) -> NDArray[Any]:
@@ -234,8 +263,3 @@ def _square(upper: NDArray[Any], columns: int) -> NDArray[Any]:
 
 def _ones_for_zeros(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(values > 0, values, 1.0)
-
-
-def _digest(columns: int, pairs: bool, max_rows: int) -> bytes:
-    terms = f"{columns} {pairs} {max_rows}".encode()
-    return hashlib.sha256(length_prefixed(_PURPOSE, terms)).digest()
