@@ -46,7 +46,7 @@ THIRD_PARTY_OF = {
     "threats": {"numpy"},
     "privacy": THIRD_PARTY | {"dp_accounting", "opendp"},
     "testing": THIRD_PARTY | {"hypothesis"},
-    "integrations": THIRD_PARTY | {"flwr", "phe"},
+    "integrations": THIRD_PARTY | {"flwr", "phe", "ray"},
     "experiments": THIRD_PARTY | {"matplotlib", "jinja2", "rich"},
     "cli": THIRD_PARTY | {"typer", "rich"},
 }
