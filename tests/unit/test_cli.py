@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 import veilsum
 from veilsum import cli
-from veilsum.cli import commands
+from veilsum.cli import commands, endings
 from veilsum.errors import ProtocolError
 from veilsum.experiments import compare, figures
 
@@ -112,7 +112,8 @@ def test_every_option_reaches_the_comparison(tmp_path: Path) -> None:
         *("compare", "--dataset", "t.csv", "--target", "y", "--protocol", "sharing"),
         *("--protocol", "plain", "--clients", "5", "--key-bits", "3072", "--threshold", "2"),
         *("--malicious", "1", "--iterations", "5", "--precision", "3", "--features", "7"),
-        *("--seed", "9", "--seeds", "3", "--threads", "1", "--output", "here"),
+        *("--seed", "9", "--seeds", "3", "--threads", "1", "--engine", "local"),
+        *("--output", "here"),
     )
     assert result.exit_code == 0, result.output
     document = json.loads((tmp_path / "here" / "results.json").read_text())
@@ -130,6 +131,7 @@ def test_every_option_reaches_the_comparison(tmp_path: Path) -> None:
         "seeds": 3,
         "threads": 1,
         "features": 7,
+        "engine": "local",
     }
     assert document["task"]["coefficients"] == 8
 
@@ -147,6 +149,7 @@ def test_every_option_reaches_the_comparison(tmp_path: Path) -> None:
         (("--iterations", "0"), "iterations: got 0"),
         (("--precision", "10"), "precision: got 10; allowed are 1 to 9"),
         (("--threads", "0"), "threads: got 0"),
+        (("--engine", "spark"), "Invalid value for '--engine'"),
         (("--dataset", "iris"), "'iris' is not a shipped table"),
         (("--target", "y"), "target: a shipped data set has its own"),
         (("--output", "no/such/place"), "output: no/such is not a directory"),
@@ -374,7 +377,7 @@ def test_what_an_encoding_lacks_is_printed_in_ascii() -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdout", stream)
-        with commands.guarded():
+        with endings.guarded():
             print("5× N − K … 日")
     assert stream.buffer.getvalue() == b"5x N - K ... ?\n"
 

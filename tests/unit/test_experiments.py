@@ -1,14 +1,19 @@
 """The comparison's settings, data, attacks, lies and measurements, on tiny federations."""
 
+import importlib.util
 import json
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
 
 from veilsum import field, shamir
+from veilsum.errors import ProtocolError
 from veilsum.experiments import compare
 from veilsum.experiments.lab import PACES, Lab, Problem, costs, prepare
 from veilsum.experiments.results import (
@@ -40,6 +45,7 @@ from veilsum.experiments.results import (
     slope,
     survivals,
 )
+from veilsum.learning.engines import LocalEngine
 from veilsum.learning.federated import Round
 
 TINY = Settings(
@@ -80,6 +86,7 @@ def csv(folder: Path, text: str) -> Settings:
         ({"seeds": 1}, "seeds: got 1"),
         ({"features": -1}, "features: got -1"),
         ({"threads": 0}, "threads: got 0"),
+        ({"engine": "spark"}, "engine: got spark; allowed are local, flower"),
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_its_name(wrong: dict[str, Any], message: str) -> None:
@@ -409,6 +416,7 @@ def test_clients_seconds_are_averaged_and_servers_seconds_added() -> None:
             selected=(0, 1),
             survivors=(0, 1),
             rows=2,
+            integers=np.array([0, 2]),
             seconds=spent,
             bytes={},
         )
@@ -467,6 +475,71 @@ def test_the_same_settings_give_the_same_curves(lab: Lab, results: Results) -> N
     assert other.train(other.conditions("sharing")).rmse != once.rmse
 
 
+class Elsewhere:
+    """Stands in for Flower: clients are shipped as bytes, and what is opened may be wrong."""
+
+    wrong = 0
+
+    def __init__(self, directory: Path) -> None:
+        assert directory.name == "engine"
+
+    @contextmanager
+    def started(self, *, nodes: int) -> Iterator[Self]:
+        assert nodes >= TINY.clients
+        yield self
+
+    def run(self, clients: Any, aggregator: Any, body: Callable[[Any], Any]) -> Any:
+        shipped = pickle.loads(pickle.dumps(clients))  # noqa: S301
+        return LocalEngine().run(shipped, aggregator, lambda rounds: body(Skewed(rounds, self)))
+
+
+class Skewed:
+    def __init__(self, rounds: Any, engine: Elsewhere) -> None:
+        self._rounds, self._engine = rounds, engine
+
+    def run(self, *args: Any, **options: Any) -> Any:
+        aggregate, training = self._rounds.run(*args, **options)
+        integers = aggregate.integers.copy()
+        integers[0] += self._engine.wrong
+        return replace(aggregate, integers=integers), training
+
+
+@pytest.fixture
+def on_flower(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], Lab]:
+    monkeypatch.setattr("veilsum.experiments.lab.FlowerEngine", Elsewhere)
+    monkeypatch.setattr("veilsum.experiments.lab.require_simulation", lambda: None)
+    return lambda: Lab(prepare(replace(TINY, engine="flower")), files=tmp_path / "engine")
+
+
+def test_only_convergence_trains_elsewhere_and_learns_the_same(
+    on_flower: Callable[[], Lab], results: Results
+) -> None:
+    elsewhere = on_flower()
+    runs = compare.convergence(elsewhere)
+    assert {run.engine for run in runs} == {"flower"}
+    assert {run.engine for run in results.convergence} == {"local"}
+    here = [replace(run, costs=(), engine="flower") for run in results.convergence]
+    assert [replace(run, costs=()) for run in runs] == here
+    assert all(run.seconds("client", "train") for run in runs)
+    assert {run.engine for run in compare.precision(elsewhere)} == {"local"}
+
+
+def test_an_engine_that_opens_other_sums_is_refused(
+    on_flower: Callable[[], Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Elsewhere, "wrong", 1)
+    with pytest.raises(ProtocolError, match="reference: the engine flower opened other sums"):
+        compare.convergence(on_flower())
+
+
+def test_an_engine_that_is_not_installed_is_refused_before_any_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ValueError, match=r"^engine: FlowerEngine needs Flower .*pip install"):
+        prepare(replace(TINY, engine="flower"))
+
+
 def test_progress_counts_up_to_the_whole() -> None:
     seen: list[tuple[str, int, int]] = []
     problem: Problem = prepare(replace(TINY, protocols=("plain",)))
@@ -477,7 +550,7 @@ def test_progress_counts_up_to_the_whole() -> None:
 
 def test_the_document_is_versioned_and_holds_every_figure(results: Results) -> None:
     document = json.loads(results.to_json())
-    assert document["schema"] == "veilsum.compare/2"
+    assert document["schema"] == "veilsum.compare/3"
     assert set(document) == {"schema", *(field.name for field in fields(Results))}
     assert document["settings"]["seed"] == TINY.seed
     assert document["environment"]["kernel"] in ("portable", "avx512ifma")

@@ -431,6 +431,24 @@ def test_the_tables_show_what_was_measured(results: Results) -> None:
     assert len(tables["The paper's claims"].rows) == 14
 
 
+def test_what_was_trained_on_flower_says_so(results: Results) -> None:
+    elsewhere = replace(results, settings=replace(TINY, engine="flower"))
+    titles = [title for title, _ in report.summary(elsewhere)]
+    assert titles[:2] == [
+        "Protocols, on Flower's simulation",
+        "Milliseconds an iteration, on Flower's simulation",
+    ]
+    assert not any("Flower" in title for title in titles[2:])
+    page = report.render(elsewhere, dict.fromkeys(figures.FIGURES, PNG))
+    for section in page.split('id="figure-')[1:]:
+        elsewhere_too = "Trained on Flower&#39;s simulation" in section
+        assert elsewhere_too != ("Trained in one process." in section)
+        assert elsewhere_too == (int(section[:2].rstrip('"')) in (6, 7, 13, 14))
+    assert "trainings of Figures 6, 7, 13 and 14" in page
+    assert report.command(elsewhere.settings).endswith("--engine flower")
+    assert "Flower" not in report.render(results, dict.fromkeys(figures.FIGURES, PNG))
+
+
 def test_the_table_of_lost_clients_has_a_row_for_each_protocol_and_moment(results: Results) -> None:
     grid = report.dropout_grid(results)
     assert grid.head == ("Protocol", "Lost when", "1 lost", "2 lost", "3 lost")

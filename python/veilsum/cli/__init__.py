@@ -18,7 +18,8 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        from veilsum.cli.commands import app, guarded
+        from veilsum.cli.commands import app
+        from veilsum.cli.endings import guarded
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] not in _LAB:
             raise

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
-import os
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from enum import StrEnum
-from io import TextIOWrapper
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -27,7 +22,10 @@ from rich.table import Table
 from rich.text import Text
 
 from veilsum import __version__
-from veilsum.errors import InsecureKeyWarning, VeilsumError
+from veilsum.cli import flower
+from veilsum.cli.endings import failures, say, stop_unwritable, usage_errors
+from veilsum.cli.names import Engine, Protocol
+from veilsum.errors import InsecureKeyWarning
 from veilsum.experiments import compare as comparison
 from veilsum.experiments import report
 from veilsum.experiments import simulate as simulation
@@ -38,12 +36,10 @@ from veilsum.experiments.results import PROTOCOLS, USUAL, Results, Settings
 from veilsum.field import kernel_info
 from veilsum.learning import datasets
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
 _DEFAULTS = Settings()
 _SCALE = simulation.Settings()
 _PIPE_WIDTH = 110
 _FEW = 5
-_ASCII = {"×": "x", "−": "-", "–": "-", "—": "-", "…": "..."}
 _DATASETS = ", ".join(datasets.names())
 
 app = typer.Typer(
@@ -54,16 +50,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-class Protocol(StrEnum):
-    """A protocol by its name on the command line."""
-
-    PLAIN = "plain"
-    PAILLIER = "paillier"
-    SHARING = "sharing"
-    MASKING = "masking"
-    THRESHOLD_PAILLIER = "threshold_paillier"
+app.add_typer(flower.app, name="flower")
 
 
 def _show_version(wanted: bool) -> None:
@@ -146,6 +133,14 @@ def compare(
             metavar="N", help="Random Fourier features in place of the columns; 0 keeps them."
         ),
     ] = _DEFAULTS.features,
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            metavar="NAME",
+            help="Where the trainings of Figures 6, 7, 13 and 14 run: local, or flower "
+            "(Flower's simulation).",
+        ),
+    ] = Engine.LOCAL,
     seed: Annotated[
         int,
         typer.Option(metavar="N", help="Seed of splits, batches and attacks, never of a secret."),
@@ -172,8 +167,8 @@ def compare(
     The paper: Sharma, Shirur, Singh and Satao (2022), "Decentralized Machine Learning Models with
     Cryptographic Techniques".
     """
-    with _failures(), ExitStack() as stack:
-        with _usage_errors():
+    with failures(), ExitStack() as stack:
+        with usage_errors():
             _check_dataset(dataset)
             settings = Settings(
                 dataset=dataset,
@@ -189,13 +184,14 @@ def compare(
                 seeds=seeds,
                 threads=threads,
                 features=features,
+                engine=str(engine),
             )
             draft = stack.enter_context(reserved(_directory(output), report.kind()))
             problem = comparison.prepare(settings)
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore", InsecureKeyWarning)
         for warning in _doubts(problem):
-            _say(f"warning: {warning}")
+            say(f"warning: {warning}")
         results = _measure(problem, draft)
     _print(report.summary(results), f"The report: {draft.output / REPORT}")
 
@@ -240,8 +236,8 @@ def simulate(
     The paper: Bell, Bonawitz, Gascón, Lepoint and Raykova (2020), "Secure Single-Server Aggregation
     with (Poly)Logarithmic Overhead".
     """
-    with _failures(), ExitStack() as stack:
-        with _usage_errors():
+    with failures(), ExitStack() as stack:
+        with usage_errors():
             settings = simulation.Settings(
                 clients=clients,
                 parameters=parameters,
@@ -256,7 +252,7 @@ def simulate(
             simulation.require_possible(settings)
         with _progress() as bars:
             results = simulation.run(settings, progress=bars)
-        with _usage_errors():
+        with usage_errors():
             draft.check()
         draft.write(lambda folder: simulation.fill(folder, results))
     _print(simulation.summary(results), f"The data and the plot: {draft.output}")
@@ -294,8 +290,8 @@ def _doubts(problem: Problem) -> Iterator[str]:
 
 def _measure(problem: Problem, draft: Draft) -> Results:
     with _progress() as bars:
-        results = comparison.run(problem, progress=bars)
-        with _usage_errors():
+        results = comparison.run(problem, progress=bars, files=draft.workshop / "engine")
+        with usage_errors():
             draft.check()
         draft.write(lambda folder: report.fill(folder, results, progress=bars))
     return results
@@ -339,7 +335,7 @@ def _print(tables: Iterator[tuple[str, Grid]], last: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        _stop_unwritable(error, f"; {last[0].lower()}{last[1:]}")
+        stop_unwritable(error, f"; {last[0].lower()}{last[1:]}")
 
 
 def _fitting(console: Console, title: str, grid: Grid) -> Table:
@@ -374,70 +370,3 @@ def _width(console: Console, table: Table) -> int:
 def _console() -> Console:
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
-
-
-@contextmanager
-def guarded() -> Iterator[None]:
-    """Print what the terminal's encoding lacks in ASCII; say it when nothing can be printed."""
-    codecs.register_error("veilsum", _in_ascii)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="veilsum")
-    try:
-        try:
-            yield
-        finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()
-    except BrokenPipeError:
-        _silence()
-        sys.exit(FAILED)
-    except OSError as error:
-        with suppress(typer.Exit):
-            _stop_unwritable(error)
-        sys.exit(FAILED)
-
-
-def _in_ascii(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    lacking = error.object[error.start : error.end]
-    return "".join(_ASCII.get(letter, "?") for letter in lacking), error.end
-
-
-def _stop_unwritable(error: OSError, more: str = "") -> NoReturn:
-    _silence()
-    _stop(f"standard output cannot be written ({error.strerror}){more}", FAILED)
-
-
-def _silence() -> None:
-    """Send the rest of standard output nowhere, lest Python fail at exit."""
-    with suppress(OSError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@contextmanager
-def _usage_errors() -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        _stop(str(error), USAGE)
-
-
-@contextmanager
-def _failures() -> Iterator[None]:
-    try:
-        yield
-    except (VeilsumError, OSError) as error:
-        _stop(str(error), FAILED)
-    except KeyboardInterrupt:
-        _stop("interrupted; nothing was written", INTERRUPTED)
-
-
-def _stop(message: str, code: int) -> NoReturn:
-    _say(f"error: {message}")
-    raise typer.Exit(code)
-
-
-def _say(message: str) -> None:
-    typer.echo(f"veilsum: {message}", err=True)

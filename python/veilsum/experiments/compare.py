@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import combinations
+from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
@@ -52,7 +53,7 @@ _AFTERWARDS = (Heard, Committed, Revealed, masking.Confirmed, masking.Revealed)
 """What a client sends once its update has left."""
 
 
-def run(problem: Problem, *, progress: Progress = quiet) -> Results:
+def run(problem: Problem, *, progress: Progress = quiet, files: Path | None = None) -> Results:
     """Measure everything that the report shows.
 
     Parameters
@@ -61,6 +62,8 @@ def run(problem: Problem, *, progress: Progress = quiet) -> Results:
         From :func:`prepare`.
     progress : callable
         Called as ``progress(work, done, total)`` while each kind of work goes on.
+    files : Path or None
+        Where the engine "flower" keeps its files, of which none is needed afterwards.
 
     Returns
     -------
@@ -68,7 +71,7 @@ def run(problem: Problem, *, progress: Progress = quiet) -> Results:
         The figures' data.
     """
     begin, started = perf_counter(), datetime.now(UTC)
-    lab = Lab(problem, progress)
+    lab = Lab(problem, progress, files=files)
     measured: dict[str, Any] = {
         "convergence": convergence(lab),
         "convergence_seeds": convergence_seeds(lab),
@@ -101,7 +104,7 @@ def convergence(lab: Lab) -> tuple[Run, ...]:
         for clients in (2, lab.settings.clients)
         for name in names
     ]
-    return lab.train_all("Convergence", plan)
+    return lab.train_all_on_engine("Convergence", plan)
 
 
 def convergence_seeds(lab: Lab) -> tuple[Ensemble, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ from veilsum import field, protocols, shamir
 from veilsum.encoding import Digits, FixedPoint
 from veilsum.errors import DecodingError, InsufficientShares, ProtocolError
 from veilsum.experiments.results import (
+    FLOWER,
     INTERLEAVED,
     MISSING,
     PARTIES,
@@ -43,7 +45,9 @@ from veilsum.experiments.results import (
     roughness,
     slope,
 )
+from veilsum.integrations.flower.engine import FlowerEngine, require_simulation
 from veilsum.learning import datasets, federated, partition
+from veilsum.learning.engines import Engine
 from veilsum.learning.linear import LinearClient
 from veilsum.protocols.serverless import Peer, Revealed
 from veilsum.protocols.session import client_name
@@ -70,6 +74,8 @@ Every liar, coefficient and round has a draw of its own: equal lies could cancel
 """
 _BELIEVED = (UNCHECKED, WANDERING)
 """Faults under which the first K shares are opened as they are."""
+_HOLDERS = 5
+"""Key holders of threshold Paillier."""
 PACES = 15
 """How often a round is timed, in turn with the rounds that it is compared with."""
 
@@ -142,8 +148,9 @@ def prepare(settings: Settings) -> Problem:
     ValueError
         When there is no such data set, file or column, a cell is not a finite number, a column is
         too large to standardise, the target is constant, or there are fewer training rows than
-        clients, or more than two clients may own.
+        clients, or more than two clients may own, or the engine is not installed.
     """
+    _require_engine(settings.engine)
     table = _table(settings)
     order = np.random.default_rng(settings.seed).permutation(len(table.y))
     held_out = max(round(TEST_PART * len(order)), 1)
@@ -173,6 +180,14 @@ def prepare(settings: Settings) -> Problem:
         y_test=y_test,
         spread=float(spread),
     )
+
+
+def _require_engine(name: str) -> None:
+    if name == FLOWER:
+        try:
+            require_simulation()
+        except ImportError as error:
+            raise ValueError(f"engine: {error}") from error
 
 
 def _table(settings: Settings) -> datasets.Dataset:
@@ -215,12 +230,17 @@ class Lab:
         From :func:`prepare`.
     progress : callable
         Called as ``progress(work, done, total)``.
+    files : Path or None
+        Where an engine that needs files keeps them; they are of no use afterwards.
     """
 
-    def __init__(self, problem: Problem, progress: Progress = quiet) -> None:
+    def __init__(
+        self, problem: Problem, progress: Progress = quiet, *, files: Path | None = None
+    ) -> None:
         self.problem = problem
         self.settings = problem.settings
         self._progress = progress
+        self._files = files
         self._trained: dict[Conditions, Run] = {}
         self._repeated: dict[Conditions, Ensemble] = {}
 
@@ -238,6 +258,21 @@ class Lab:
     def train_all(self, work: str, plan: Sequence[Conditions]) -> tuple[Run, ...]:
         """Train once under each of the conditions."""
         return tuple(self.train(conditions) for conditions in self.watched(work, plan))
+
+    def train_all_on_engine(self, work: str, plan: Sequence[Conditions]) -> tuple[Run, ...]:
+        """Train once under each of the conditions, on the engine that the settings ask for."""
+        if self.settings.engine != FLOWER:
+            return self.train_all(work, plan)
+        with self._flower() as engine:
+            return tuple(self._train_on(engine, what) for what in self.watched(work, plan))
+
+    @contextmanager
+    def _flower(self) -> Iterator[Engine]:
+        if self._files is None:
+            raise ValueError("files: got None, expected a directory for Flower's files")
+        nodes = self.settings.clients + _HOLDERS  # more than any other protocol has
+        with FlowerEngine(self._files).started(nodes=nodes) as engine:
+            yield engine
 
     def repeat_all(self, work: str, plan: Sequence[Conditions]) -> tuple[Ensemble, ...]:
         """Train under each of the conditions with every seed, in plain arithmetic."""
@@ -333,10 +368,41 @@ class Lab:
             aborted=watched.refused,
             deviation=recorder.deviation(models),
             deviation_bound=0.5 / encoding.scale,
-            integers=watched.digest.hexdigest(),
+            integers=_digest(rounds),
             sent=_mean_bytes(rounds, "client-") / conditions.clients,
             carried=_mean_bytes(rounds, ""),
             costs=costs(rounds, conditions.clients),
+        )
+
+    def _train_on(self, engine: Engine, conditions: Conditions) -> Run:
+        """Train once elsewhere, which has to give what training here gives.
+
+        Only the clients know the unrounded updates, from which the deviation is measured. As both
+        trainings open the same integers, it is the same in both.
+        """
+        here = self.train(conditions)
+        rounds = federated.federated_averaging(
+            np.zeros(self.problem.coefficients),
+            self._clients(conditions, self.settings.seed),
+            rounds=self.settings.iterations,
+            aggregator=self.aggregator(conditions),
+            seed=self.settings.seed,
+            encoding=_encoding(conditions),
+            client_hook=_clipping,
+            engine=engine,
+        )
+        if _digest(rounds) != here.integers:
+            raise ProtocolError(
+                f"{conditions.protocol}: the engine {self.settings.engine} opened other sums than "
+                "this process"
+            )
+        return replace(
+            here,
+            rmse=(here.rmse[0], *(self.problem.rmse(record.weights) for record in rounds)),
+            sent=_mean_bytes(rounds, "client-") / conditions.clients,
+            carried=_mean_bytes(rounds, ""),
+            costs=costs(rounds, conditions.clients),
+            engine=self.settings.engine,
         )
 
     def _liars(self, conditions: Conditions, seed: int) -> _Liars:
@@ -377,16 +443,18 @@ class Lab:
             return protocols.Masking(threads=self.settings.threads)
         if conditions.protocol != "sharing":
             return protocols.Plain()
-        return _Sharing(
-            self._liars(conditions, self.settings.seed),
-            threshold=conditions.threshold,
-            quorum=conditions.threshold,  # as in the paper: N - K holders may vanish at any time
-            holders="clients" if conditions.clients_hold else conditions.shares,
-            field=field.P50,  # wide enough for lies to stay plausible
-            check=conditions.fault not in _BELIEVED,
-            max_errors=conditions.correctable,
-            threads=self.settings.threads,
-        )
+        options: dict[str, Any] = {
+            "threshold": conditions.threshold,
+            "quorum": conditions.threshold,  # as in the paper: N - K holders may vanish at any time
+            "holders": "clients" if conditions.clients_hold else conditions.shares,
+            "field": field.P50,  # wide enough for lies to stay plausible
+            "check": conditions.fault not in _BELIEVED,
+            "max_errors": conditions.correctable,
+            "threads": self.settings.threads,
+        }
+        if conditions.fault == "none":
+            return protocols.Sharing(**options)
+        return _Sharing(self._liars(conditions, self.settings.seed), **options)
 
     @cached_property
     def _paillier(self) -> protocols.Paillier:
@@ -399,7 +467,7 @@ class Lab:
     @cached_property
     def _threshold_paillier(self) -> protocols.ThresholdPaillier:
         return protocols.ThresholdPaillier(
-            holders=5,
+            holders=_HOLDERS,
             threshold=3,
             key_bits=self.settings.key_bits,
             insecure=self.settings.insecure,
@@ -459,6 +527,17 @@ _ATTACKED: Mapping[str, Callable[[Array, np.random.Generator], Array]] = {
 }
 
 
+def _clipping(index: int, client: federated.Client) -> _Member:  # noqa: ARG001
+    """Return the honest member that a client is, which can be shipped to where it trains."""
+    if not isinstance(client, LinearClient):
+        raise TypeError(f"client: got {type(client).__name__}, expected LinearClient")
+    return _Member(client=client, attack="none", record=_forget)
+
+
+def _forget(update: Array, rows: int) -> None:
+    """Record nothing."""
+
+
 class _Recorder:
     """Turns some clients malicious, and keeps each round's average of the unrounded updates."""
 
@@ -492,7 +571,7 @@ class _Recorder:
 
 
 class _Watched(protocols.Aggregator):
-    """An aggregator whose opened integers are hashed, and whose refusals keep the model."""
+    """An aggregator whose refusals are counted, and keep the model."""
 
     name = "watched"
     messages = ()
@@ -500,7 +579,6 @@ class _Watched(protocols.Aggregator):
     def __init__(self, machine: protocols.Aggregator) -> None:
         self._machine = machine
         self.refused = 0
-        self.digest = hashlib.sha256()
 
     def capacity_for(self, encoding: FixedPoint, roster: Sequence[int]) -> int:
         return self._machine.capacity_for(encoding, roster)
@@ -517,19 +595,17 @@ class _Watched(protocols.Aggregator):
         self,
         session: protocols.Session,
         client: int,
-        update: ArrayLike,
+        update: ArrayLike | None,
         credentials: protocols.Credentials,
-    ) -> protocols.Party:
+    ) -> protocols.Contributor:
         return self._machine.client(session, client, update, credentials)
 
     def aggregate(self, updates: Any, **options: Any) -> protocols.Aggregate:
         try:
-            aggregate = self._machine.aggregate(updates, **options)
+            return self._machine.aggregate(updates, **options)
         except (DecodingError, ProtocolError):
             self.refused += 1
-            aggregate = _opened(_unmoved(updates), updates)
-        self.digest.update(repr(aggregate.integers.tolist()).encode())
-        return aggregate
+            return _opened(_unmoved(updates), updates)
 
 
 def _unmoved(updates: Mapping[int, NDArray[Any]]) -> NDArray[np.int64]:
@@ -612,9 +688,9 @@ class _Sharing(protocols.Sharing):
         self,
         session: protocols.Session,
         client: int,
-        update: ArrayLike,
+        update: ArrayLike | None,
         credentials: protocols.Credentials,
-    ) -> protocols.Party:
+    ) -> protocols.Contributor:
         lies = self._failing.conditions.fault not in ("none", MISSING)
         if not lies or client_name(client) not in self._failing.names(session.round):
             return super().client(session, client, update, credentials)
@@ -685,6 +761,13 @@ def _opened(integers: NDArray[Any], updates: Mapping[int, NDArray[Any]]) -> prot
         bytes={},
         session_id=b"",
     )
+
+
+def _digest(rounds: Sequence[federated.Round]) -> str:
+    digest = hashlib.sha256()
+    for record in rounds:
+        digest.update(repr(record.integers.tolist()).encode())
+    return digest.hexdigest()
 
 
 def _mean_bytes(rounds: Sequence[federated.Round], sender: str) -> float:

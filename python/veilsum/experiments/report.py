@@ -19,6 +19,7 @@ from veilsum.experiments.results import (
     ATTACKS,
     FAULTS,
     FLOAT32_BYTES,
+    FLOWER,
     PARTIES,
     PHASES,
     SCHEMA,
@@ -100,6 +101,15 @@ _READINGS = {
 }
 
 
+_CONVERGING = (6, 7, 13, 14)
+"""The figures whose trainings run on the engine; all others run in one process."""
+
+
+def _place(results: Results) -> str:
+    """Return where the trainings of `_CONVERGING` ran, as words to append, if it needs saying."""
+    return ", on Flower's simulation" if results.settings.engine == FLOWER else ""
+
+
 def protocol_grid(results: Results) -> Grid:
     """Return one row a protocol: error, seconds and bytes at the large federation."""
     settings = results.settings
@@ -137,8 +147,8 @@ def protocol_grid(results: Results) -> Grid:
 
 def summary(results: Results) -> Iterator[tuple[str, Grid]]:
     """Yield titled tables: protocols, phases, attacks, faulty shares, and the paper's claims."""
-    yield "Protocols", protocol_grid(results)
-    yield "Milliseconds an iteration", phase_grid(results)
+    yield f"Protocols{_place(results)}", protocol_grid(results)
+    yield f"Milliseconds an iteration{_place(results)}", phase_grid(results)
     if results.settings.most_malicious:
         yield "Last RMSE by malicious clients", attack_grid(results)
     if results.faults:
@@ -253,11 +263,32 @@ def _facts(results: Results) -> list[tuple[str, str]]:
         ("Federation", f"{settings.clients} clients, {settings.iterations} iterations"),
         *(own[name] for name in settings.protocols if name in own),
         ("Seeds", f"{settings.seed}, and {settings.seeds} for comparisons"),
+        *_engine_fact(results),
         ("Kernel", f"{here.kernel} ({here.kernel_reason})"),
         ("Processor", f"{here.processor}, {here.cores} cores"),
         ("System", f"{here.system}, Python {here.python}, NumPy {here.numpy}"),
         ("veilsum", here.veilsum),
     ]
+
+
+def _engine_fact(results: Results) -> Iterator[tuple[str, str]]:
+    if results.settings.engine == FLOWER:
+        numbers = _listed([str(number) for number in _CONVERGING])
+        yield (
+            "Engine",
+            f"Flower's simulation for the trainings of Figures {numbers}, which opened the same "
+            "sums in one process; one process for all others",
+        )
+
+
+def _note(number: int, results: Results) -> str:
+    """Return what to add about the engine to the reading of a figure."""
+    if results.settings.engine != FLOWER:
+        return ""
+    if number not in _CONVERGING:
+        return " Trained in one process."
+    many = ", many seeds in one process" if number == _CONVERGING[0] else ""
+    return f" Trained on Flower's simulation{many}."
 
 
 def command(settings: Settings) -> str:
@@ -302,7 +333,7 @@ def render(results: Results, images: dict[int, bytes]) -> str:
         _Section(
             number=number,
             title=title,
-            reading=reading,
+            reading=reading + _note(number, results),
             image=b64encode(images[number]).decode(),
             grid=grids.get(number),
             verdicts=tuple(v for v in judged if v.figure == number),
@@ -319,6 +350,7 @@ def render(results: Results, images: dict[int, bytes]) -> str:
         schema=SCHEMA,
         protocols=_listed([figures.LABELS[name] for name in results.settings.protocols]),
         facts=_facts(results),
+        place=_place(results),
         protocol_grid=protocol_grid(results),
         verdicts=judged,
         sections=sections,

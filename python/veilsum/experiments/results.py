@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from veilsum.experiments.environment import Environment
 
-SCHEMA = "veilsum.compare/2"
+SCHEMA = "veilsum.compare/3"
 """Name and version of the layout of ``results.json``; the number grows when a field changes."""
 
 PAPER = ("plain", "paillier", "sharing")
@@ -40,6 +40,9 @@ PARTIES = ("client", "server")
 PHASES = ("train", "protect", "combine", "open")
 REFERENCE = "reference"
 """Stands for plain averaging with so many fraction bits that rounding cannot be seen."""
+LOCAL, FLOWER = "local", "flower"
+ENGINES = (LOCAL, FLOWER)
+"""Where clients train: in this process, or as nodes of Flower's simulation."""
 FLOAT32_BYTES = 4
 MINUS = "\N{MINUS SIGN}"
 
@@ -77,6 +80,8 @@ class Settings:
         Threads of the C++ core; ``None`` means all cores.
     features : int
         Random Fourier features that replace the columns; 0 keeps the columns.
+    engine : {"local", "flower"}
+        Where the trainings of ``convergence`` run; all others run in this process.
     """
 
     dataset: str = "concrete"
@@ -92,6 +97,7 @@ class Settings:
     seeds: int = 20
     threads: int | None = None
     features: int = 0
+    engine: str = LOCAL
 
     def __post_init__(self) -> None:
         """Refuse a setting outside its range with a message that names the option."""
@@ -115,6 +121,8 @@ class Settings:
         _within("features", self.features, 0, 10_000)
         if self.threads is not None:
             _within("threads", self.threads, 1, 1024)
+        if self.engine not in ENGINES:
+            raise ValueError(f"engine: got {self.engine}; allowed are {', '.join(ENGINES)}")
 
     @property
     def insecure(self) -> bool:
@@ -212,6 +220,7 @@ class Run(Conditions):
     ``integers`` is a SHA-256 over the opened integer sums of all rounds: equal digests mean that
     two protocols opened the same integers in every round.
     ``sent`` counts bytes that one client sends an iteration, ``carried`` those of all links.
+    ``engine`` says where the clients trained: one of `ENGINES`.
     """
 
     rmse: tuple[float, ...]
@@ -222,6 +231,7 @@ class Run(Conditions):
     sent: float
     carried: float
     costs: tuple[Cost, ...]
+    engine: str = LOCAL
 
     @property
     def final(self) -> float:
