@@ -1,0 +1,1 @@
+"""One round of protected averaging, whose sum is told."""
