@@ -34,7 +34,7 @@ from flwr.server.workflow.constant import MAIN_CONFIGS_RECORD, MAIN_PARAMS_RECOR
 from flwr.supercore.task_identity import TaskIdentity
 from numpy.typing import NDArray
 
-__all__ = ["STEP", "Result", "aggregate", "combine_shares", "create_shares"]
+__all__ = ["STAGES", "STEP", "Result", "aggregate", "combine_shares", "create_shares"]
 
 CLIPPING_RANGE = 8.0
 QUANTISATION_RANGE = 2**22
@@ -42,6 +42,13 @@ MODULUS_RANGE = 2**32
 
 # Stochastic rounding takes every client's value to one of its two neighbours on this grid.
 STEP = 2 * CLIPPING_RANGE / QUANTISATION_RANGE
+
+STAGES: tuple[str, ...] = (
+    Stage.SETUP,
+    Stage.SHARE_KEYS,
+    Stage.COLLECT_MASKED_VECTORS,
+    Stage.UNMASK,
+)
 
 Floats = NDArray[np.float32]
 
@@ -60,13 +67,14 @@ class Result(NamedTuple):
 class Network:
     """What the workflow calls a grid, and the clients behind it, its nodes, numbered from 1.
 
-    Those that are lost have shared their keys, and are gone when the masked updates are collected.
+    Those that are lost answer nothing from a stage on.
     """
 
-    def __init__(self, updates: Sequence[Floats], lost: Iterable[int]) -> None:
+    def __init__(self, updates: Sequence[Floats], lost: Iterable[int], stage: str) -> None:
         self.sent: Counter[int] = Counter()
         self._updates = dict(enumerate(updates, start=1))
         self._lost = frozenset(client + 1 for client in lost)
+        self._missed = STAGES[STAGES.index(stage) :]
         self._contexts = {node: Context(1, node, {}, RecordDict(), {}) for node in self._updates}
 
     def send_and_receive(
@@ -78,7 +86,7 @@ class Network:
 
     def _is_lost(self, message: Message) -> bool:
         stage = message.content.config_records[RECORD_KEY_CONFIGS][StageKey.STAGE]
-        return stage == Stage.COLLECT_MASKED_VECTORS and message.metadata.dst_node_id in self._lost
+        return stage in self._missed and message.metadata.dst_node_id in self._lost
 
     def _reply(self, message: Message) -> Message:
         node = message.metadata.dst_node_id
@@ -127,13 +135,19 @@ def from_bytes(data: bytes) -> Message:
 
 
 def aggregate(
-    updates: Sequence[Floats], *, shares: int, threshold: int, lost: Iterable[int] = ()
+    updates: Sequence[Floats],
+    *,
+    shares: int,
+    threshold: int,
+    lost: Iterable[int] = (),
+    stage: str = Stage.COLLECT_MASKED_VECTORS,
 ) -> Result:
     """Run one round in which every client gives its key shares to `shares` of them, itself too.
 
-    As many as the threshold restore a key; the lost are numbered as the updates, from 0.
+    As many as the threshold restore a key; the lost are numbered as the updates, from 0, and gone
+    from a stage on: by default they have shared their keys then.
     """
-    network: Any = Network(updates, lost)
+    network: Any = Network(updates, lost, stage)
     nodes = range(1, len(updates) + 1)
     strategy: Any = Strategy(nodes)
     manager: Any = SimpleNamespace(num_available=lambda: len(updates))
