@@ -17,7 +17,9 @@ def splits(draw):
     exponent = draw(st.floats(0, 5))
     proportions = draw(st.lists(st.floats(1e-6, 1e6), min_size=clients, max_size=clients))
     alpha = draw(st.floats(1e-3, 1e3))
-    bins = draw(st.integers(1, 80))
+    bins = draw(st.none() | st.integers(1, 80))
+    minimum = draw(st.integers(1, rows // clients))
+    labels = np.arange(rows) % draw(st.integers(clients, rows))
     split = draw(
         st.sampled_from(
             [
@@ -25,7 +27,10 @@ def splits(draw):
                 lambda: partition.by_quantity(rows, clients, seed=seed, exponent=exponent),
                 lambda: partition.by_quantity(rows, clients, seed=seed, proportions=proportions),
                 lambda: partition.by_column(column, clients=clients),
-                lambda: partition.dirichlet(column, clients, alpha=alpha, seed=seed, bins=bins),
+                lambda: partition.dirichlet(
+                    column, clients, alpha=alpha, seed=seed, bins=bins, minimum=minimum
+                ),
+                lambda: partition.by_label(labels, clients, seed=seed),
             ]
         )
     )
@@ -55,3 +60,21 @@ def test_by_column_without_bins_never_mixes_values(column):
     assert [{column[row] for row in part} for part in parts] == [
         {value} for value in sorted(set(column))
     ]
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.data(), SEEDS)
+def test_by_label_keeps_labels_whole_and_clients_even(labels, data, seed):
+    clients = data.draw(st.integers(1, len(set(labels))))
+    parts = partition.by_label(labels, clients, seed=seed)
+    held = [{labels[row] for row in part} for part in parts]
+    assert sum(map(len, held)) == len(set(labels))
+    sizes = list(map(len, parts))
+    assert max(sizes) - min(sizes) <= max(map(labels.count, labels))
+
+
+@given(st.lists(st.integers(0, 3), min_size=4, max_size=40), st.data(), SEEDS)
+def test_dirichlet_gives_every_client_its_minimum(labels, data, seed):
+    clients = data.draw(st.integers(1, 4))
+    minimum = data.draw(st.integers(1, len(labels) // clients))
+    parts = partition.dirichlet(labels, clients, alpha=0.05, seed=seed, bins=None, minimum=minimum)
+    assert min(map(len, parts)) >= minimum

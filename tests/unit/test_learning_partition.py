@@ -73,6 +73,32 @@ def test_dirichlet_leaves_nobody_without_a_row():
     assert sizes(partition.dirichlet(COLUMN, 10, alpha=1e-3, seed=0)) == [1] * 10
 
 
+def test_whole_labels_are_dealt_out_evenly():
+    labels = np.repeat(["a", "b", "c", "d", "e", "f"], [5, 3, 4, 5, 3, 4])
+    parts = partition.by_label(labels, 3, seed=0)
+    assert max(sizes(parts)) - min(sizes(parts)) <= 5  # the largest label
+    for label in "abcdef":
+        assert sum(label in labels[part] for part in parts) == 1
+    assert len({str(partition.by_label(labels, 3, seed=seed)) for seed in range(10)}) > 5
+
+
+def test_labels_too_few_for_the_minimum_are_refused():
+    with pytest.raises(ValueError, match="minimum: got 4, but client 1 has 3 rows; use fewer"):
+        partition.by_label(["a"] * 9 + ["b"] * 3, 2, seed=0, minimum=4)
+
+
+def test_distinct_labels_are_bins_of_the_dirichlet_split():
+    labels = np.repeat(["a", "b"], [90, 10])
+    parts = partition.dirichlet(labels, 2, alpha=1e9, seed=0, bins=None)
+    assert [(labels[part] == "b").sum() for part in parts] == [5, 5]
+
+
+def test_dirichlet_gives_every_client_the_minimum():
+    parts = partition.dirichlet(np.arange(100) % 3, 8, alpha=0.01, seed=0, bins=None, minimum=7)
+    assert min(sizes(parts)) == 7
+    assert sizes(partition.dirichlet(COLUMN, 5, alpha=1e-3, seed=0, minimum=2)) == [2] * 5
+
+
 def test_owners_inverts_a_partition():
     parts = partition.iid(20, 3, seed=0)
     for client, part in enumerate(partition.by_column(partition.owners(parts))):
@@ -86,6 +112,7 @@ def test_owners_inverts_a_partition():
         lambda clients: partition.by_quantity(10, clients, seed=0),
         lambda clients: partition.by_column(COLUMN, clients=clients),
         lambda clients: partition.dirichlet(COLUMN, clients, alpha=1.0, seed=0),
+        lambda clients: partition.by_label(COLUMN, clients, seed=0),
     ],
 )
 @pytest.mark.parametrize(("clients", "message"), [(11, "n_samples = 10"), (0, "at least 1")])
@@ -109,6 +136,12 @@ def test_more_clients_than_rows_or_none_are_refused(split, clients, message):
         (lambda: partition.dirichlet(COLUMN, 2, alpha=np.inf, seed=0), "alpha"),
         (lambda: partition.dirichlet(COLUMN, 2, alpha=1.0, seed=0, bins=0), "bins"),
         (lambda: partition.dirichlet([np.nan, 1.0], 2, alpha=1.0, seed=0), "NaN"),
+        (lambda: partition.dirichlet(COLUMN, 2, alpha=1.0, seed=0, minimum=0), "minimum: got 0"),
+        (lambda: partition.dirichlet(COLUMN, 2, alpha=1.0, seed=0, minimum=6), "least 6 rows"),
+        (lambda: partition.by_label(COLUMN, 2, seed=0, minimum=0), "minimum: got 0"),
+        (lambda: partition.by_label(COLUMN, 2, seed=0, minimum=6), "least 6 rows"),
+        (lambda: partition.by_label([1, 1, 2], 3, seed=0), "3 for 2 labels"),
+        (lambda: partition.by_label([1.0, np.nan], 1, seed=0), "NaN"),
         (lambda: partition.owners([np.array([0, 1]), np.array([1])]), "one owner"),
         (lambda: partition.owners([np.array([0, 2])]), "one owner"),
     ],

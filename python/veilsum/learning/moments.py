@@ -84,6 +84,12 @@ class Scaling:
         deviations = [math.sqrt(max(square, 0)) / units for square in squares]
         return cls(means=moments.means(), deviations=_ones_for_zeros(np.array(deviations)))
 
+    @classmethod
+    def of_rows(cls, table: NDArray[np.float64]) -> Scaling:
+        """Return means and deviations of the rows of a table that one party sees."""
+        deviations = np.where(np.ptp(table, axis=0) > 0, table.std(axis=0), 1.0)
+        return cls(means=table.mean(axis=0), deviations=deviations)
+
     def standardise(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return ``(table - means) / deviations``, of shape (rows, columns)."""
         return (table - self.means) / self.deviations

@@ -1,7 +1,8 @@
 """Splits of a table's rows over clients: even, uneven in size, by a column, skewed in the target.
 
 Every function returns one array of row numbers a client: disjoint, complete, ascending, and never
-empty. The same seed gives the same split.
+empty. The same seed gives the same split. Classes of images are split in the same ways: a row is
+then a class, and its label the group it belongs to, such as a character's alphabet.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["by_column", "by_quantity", "dirichlet", "iid", "owners"]
+__all__ = ["by_column", "by_label", "by_quantity", "dirichlet", "iid", "owners"]
 
 
 def iid(rows: int, clients: int, *, seed: int) -> list[NDArray[np.int64]]:
@@ -146,19 +147,80 @@ def by_column(values: ArrayLike, *, clients: int | None = None) -> list[NDArray[
     return [np.sort(part) for part in np.array_split(ranked, clients)]
 
 
-def dirichlet(
-    target: ArrayLike, clients: int, *, alpha: float, seed: int, bins: int = 10
+def by_label(
+    labels: ArrayLike, clients: int, *, seed: int, minimum: int = 1
 ) -> list[NDArray[np.int64]]:
-    """Skew the target between clients by Dirichlet draws over its quantile bins.
+    """Deal whole labels out: all rows of a label go to one client.
 
-    The rows are cut into `bins` quantile bins of the target; each bin is dealt out by proportions
-    drawn from a symmetric Dirichlet distribution, as Yurochkin et al. (2019), "Bayesian
-    nonparametric federated learning of neural networks", do with classes.
+    The labels are shuffled, and each goes to the client that has the fewest rows so far.
+
+    Parameters
+    ----------
+    labels : array-like of shape (rows,)
+        Numbers without NaN, or text.
+    clients : int
+        Number of clients, at least 1 and at most the number of different labels.
+    seed : int
+        Seed of the shuffle, not negative.
+    minimum : int, default 1
+        Rows that every client needs.
+
+    Returns
+    -------
+    list of ndarray of int64
+        Row numbers of each client.
+
+    Raises
+    ------
+    ValueError
+        If there are more clients than labels, or a client would get fewer rows than `minimum`.
+
+    Examples
+    --------
+    >>> by_label(["Greek", "Latin", "Greek", "Runic"], 2, seed=0)
+    [array([1, 3]), array([0, 2])]
+    """
+    distinct, codes, sizes = np.unique(
+        _column("labels", labels), return_inverse=True, return_counts=True
+    )
+    _check_clients(len(codes), clients, minimum)
+    if clients > len(distinct):
+        raise ValueError(
+            f"clients: got {clients} for {len(distinct)} labels; every client needs at least one "
+            "label, so use fewer clients"
+        )
+    owner = np.empty(len(distinct), dtype=np.int64)
+    quantities = np.zeros(clients, dtype=np.int64)
+    for label in np.random.default_rng(seed).permutation(len(distinct)):
+        owner[label] = quantities.argmin()
+        quantities[owner[label]] += sizes[label]
+    if quantities.min() < minimum:
+        raise ValueError(
+            f"minimum: got {minimum}, but client {quantities.argmin()} has {quantities.min()} rows;"
+            " use fewer clients or another seed"
+        )
+    return [np.flatnonzero(owner[codes] == client) for client in range(clients)]
+
+
+def dirichlet(
+    target: ArrayLike,
+    clients: int,
+    *,
+    alpha: float,
+    seed: int,
+    bins: int | None = 10,
+    minimum: int = 1,
+) -> list[NDArray[np.int64]]:
+    """Skew the target between clients by Dirichlet draws over its bins.
+
+    The rows are cut into `bins` quantile bins of the target, or by its distinct values; each bin is
+    dealt out by proportions drawn from a symmetric Dirichlet distribution, as Yurochkin et al.
+    (2019), "Bayesian nonparametric federated learning of neural networks", do with classes.
 
     Parameters
     ----------
     target : array-like of shape (rows,)
-        The target column, without NaN.
+        The target column: numbers without NaN, or text.
     clients : int
         Number of clients, at least 1.
     alpha : float
@@ -166,18 +228,21 @@ def dirichlet(
         clients that see few bins.
     seed : int
         Seed of the draws, not negative.
-    bins : int, default 10
-        Number of quantile bins, at least 1; at most one a row is used.
+    bins : int or None, default 10
+        Number of quantile bins, at least 1; at most one a row is used. None makes each distinct
+        value a bin, which suits labels.
+    minimum : int, default 1
+        Rows that every client needs.
 
     Returns
     -------
     list of ndarray of int64
-        Row numbers of each client. A client that would get none takes one from the largest.
+        Row numbers of each client. A client that would get too few takes them from the largest.
 
     Raises
     ------
     ValueError
-        If there are more clients than rows, or `alpha`, `bins` or `target` are out of range.
+        If there are too few rows for the clients, or `alpha`, `bins` or `target` are out of range.
 
     Examples
     --------
@@ -186,19 +251,18 @@ def dirichlet(
     100
     """
     column = _column("target", target)
-    _check_clients(len(column), clients)
+    _check_clients(len(column), clients, minimum)
     if not (np.isfinite(alpha) and alpha > 0):
         raise ValueError(f"alpha: got {alpha}, expected positive and finite")
-    if bins < 1:
+    if bins is not None and bins < 1:
         raise ValueError(f"bins: got {bins}, expected at least 1")
     generator = np.random.default_rng(seed)
     owner = np.empty(len(column), dtype=np.int64)
-    ranked = np.argsort(column, kind="stable")
-    for members in np.array_split(ranked, min(bins, len(column))):
+    for members in _bins(column, bins):
         shares = generator.dirichlet(np.full(clients, alpha))
         quantities = _largest_remainder(len(members), shares)
         owner[generator.permutation(members)] = np.repeat(np.arange(clients), quantities)
-    _fill_empty(owner, clients)
+    _fill(owner, clients, minimum)
     return [np.flatnonzero(owner == client) for client in range(clients)]
 
 
@@ -233,14 +297,23 @@ def owners(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     return owner
 
 
-def _check_clients(rows: int, clients: int) -> None:
+def _check_clients(rows: int, clients: int, minimum: int = 1) -> None:
     if clients < 1:
         raise ValueError(f"clients: got {clients}, expected at least 1")
-    if clients > rows:
+    if minimum < 1:
+        raise ValueError(f"minimum: got {minimum}, expected at least 1")
+    if clients * minimum > rows:
+        needed = "one row" if minimum == 1 else f"{minimum} rows"
         raise ValueError(
-            f"clients: got {clients} for n_samples = {rows}; every client needs at least one row, "
+            f"clients: got {clients} for n_samples = {rows}; every client needs at least {needed}, "
             "so use fewer clients"
         )
+
+
+def _bins(column: NDArray[np.generic], bins: int | None) -> list[NDArray[np.int64]]:
+    if bins is None:
+        return by_column(column)
+    return np.array_split(np.argsort(column, kind="stable"), min(bins, len(column)))
 
 
 def _column(name: str, values: ArrayLike) -> NDArray[np.generic]:
@@ -260,10 +333,11 @@ def _largest_remainder(total: int, shares: NDArray[np.float64]) -> NDArray[np.in
     return quantities
 
 
-def _fill_empty(owner: NDArray[np.int64], clients: int) -> None:
+def _fill(owner: NDArray[np.int64], clients: int, minimum: int) -> None:
     quantities = np.bincount(owner, minlength=clients)
-    for client in np.flatnonzero(quantities == 0):
-        largest = np.argmax(quantities)
-        owner[np.flatnonzero(owner == largest)[0]] = client
-        quantities[largest] -= 1
-        quantities[client] += 1
+    for client in np.flatnonzero(quantities < minimum):
+        while quantities[client] < minimum:
+            largest = np.argmax(quantities)
+            owner[np.flatnonzero(owner == largest)[0]] = client
+            quantities[largest] -= 1
+            quantities[client] += 1
