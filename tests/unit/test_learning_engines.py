@@ -1,4 +1,10 @@
+import importlib
+import multiprocessing
+import os
 import pickle
+import signal
+import subprocess
+import sys
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -7,7 +13,7 @@ import pytest
 from veilsum import protocols
 from veilsum.encoding import FixedPoint
 from veilsum.learning import FederatedLinearRegression, datasets
-from veilsum.learning.engines import Engine, LocalEngine
+from veilsum.learning.engines import Engine, LocalEngine, ProcessEngine, _portable
 from veilsum.learning.federated import federated_averaging
 from veilsum.learning.linear import LinearClient
 from veilsum.learning.moments import sum_moments
@@ -227,6 +233,7 @@ def test_what_is_no_engine_is_refused(wrong):
 
 def test_engines_are_known_by_what_they_do():
     assert isinstance(LocalEngine(), Engine)
+    assert isinstance(ProcessEngine(), Engine)
     assert isinstance(PicklingEngine(), Engine)
 
 
@@ -252,3 +259,208 @@ class Short:
 
     def train(self, weights, generator):  # noqa: ARG002
         return weights[1:]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_any_number_of_processes_opens_the_same_integers(processes):
+    options = {"fraction": 0.7, "dropouts": lambda index: [1] if index == 2 else []}
+    options |= {"aggregator": protocols.Plain(min_survivors=1)}
+    assert_same_history(average(**options), average(ProcessEngine(processes=processes), **options))
+    assert multiprocessing.active_children() == []
+
+
+ELSEWHERE = """
+import os
+import signal
+from dataclasses import dataclass
+
+import numpy as np
+
+from veilsum.encoding import FixedPoint
+
+VARIABLES = ["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"]
+
+
+class Participant:
+    encoding = FixedPoint(scale=1, bound=2.0**30)
+
+    def length(self, model):
+        return 6
+
+    def digest(self, model):
+        return b""
+
+
+@dataclass
+class Witness(Participant):
+    asked: int = 0
+
+    def contribute(self, model, index):
+        self.asked += 1
+        threads = [int(os.environ[name]) for name in VARIABLES]
+        return np.array([os.getpid(), self.asked, int(model.flags.writeable), *threads]), 0.5
+
+
+@dataclass(frozen=True)
+class Failing(Participant):
+    how: str
+
+    def contribute(self, model, index):
+        if self.how == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise LookupError(f"no such thing: {self.how}")
+
+
+class Unloadable(Participant):
+    def __reduce__(self):
+        return int, ("no number",)
+"""
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """A module that other processes can import; a module of tests is none."""
+    (tmp_path / "clients_elsewhere.py").write_text(ELSEWHERE, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("clients_elsewhere")
+    del sys.modules["clients_elsewhere"]
+
+
+def ask(clients, *rounds, processes=2):
+    """Ask the clients of each round, and return what each round opened."""
+
+    def body(protected):
+        model = np.zeros(3)
+        return [
+            protected.run(index, model=model, selected=selected)[0].integers.tolist()
+            for index, selected in enumerate(rounds)
+        ]
+
+    return ProcessEngine(processes=processes).run(clients, protocols.Plain(), body)
+
+
+def test_each_client_lives_in_one_process_with_one_thread(elsewhere, monkeypatch):
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    clients = [elsewhere.Witness() for _ in range(3)]
+    told = ask(clients, [0], [1], [2], [2], [1])
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "7"
+    assert "MKL_NUM_THREADS" not in os.environ
+    processes, asked, writeable, *threads = zip(*told, strict=True)
+    first, second = processes[:2]
+    assert first != second
+    assert os.getpid() not in processes
+    assert processes == (first, second, first, first, second)
+    assert asked == (1, 1, 1, 2, 2)
+    assert [client.asked for client in clients] == [0, 0, 0]
+    assert not any(writeable)
+    assert threads == [(1,) * 5] * 3
+
+
+def test_the_first_clients_error_comes_back_and_the_processes_go_on(elsewhere):
+    clients = [elsewhere.Witness(), elsewhere.Failing("a"), elsewhere.Failing("b")]
+
+    def body(rounds):
+        seen = []
+        for selected in ([0, 1, 2], [2]):
+            with pytest.raises(LookupError) as caught:
+                rounds.run(1, model=np.zeros(3), selected=selected)
+            seen.append(caught.value)
+        return *seen, rounds.run(2, model=np.zeros(3), selected=[0])
+
+    both, second, whole = ProcessEngine(processes=2).run(clients, protocols.Plain(), body)
+    assert str(both) == "no such thing: a"
+    assert str(second) == "no such thing: b"
+    assert "clients_elsewhere.py" in both.__notes__[0]
+    assert whole[0].integers[1] == 2
+    assert whole[1] == {0: 0.5}
+
+
+def test_an_error_that_cannot_travel_is_told_by_name():
+    class LocalError(Exception):
+        pass
+
+    told = _portable(LocalError("what happened"))
+    assert type(told) is RuntimeError
+    assert str(told) == "LocalError: what happened"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")
+def test_a_killed_process_ends_the_training_with_an_error(elsewhere):
+    clients = [elsewhere.Witness(), elsewhere.Failing("killed")]
+    with pytest.raises(RuntimeError, match=r"veilsum-worker-1 has ended, .*\(exit code -9\)"):
+        ask(clients, [0, 1])
+    assert multiprocessing.active_children() == []
+
+
+def test_clients_that_do_not_load_there_are_an_error_before_the_first_round(elsewhere):
+    with pytest.raises(ValueError, match="invalid literal for int"):
+        ask([elsewhere.Unloadable()], [0])
+    assert multiprocessing.active_children() == []
+
+
+def test_clients_that_cannot_be_pickled_are_refused_before_a_process_starts():
+    class Local(Short):
+        pass
+
+    with pytest.raises(TypeError, match=r"^engine: ProcessEngine sends clients .*LocalEngine"):
+        average(ProcessEngine(), client_hook=lambda *_: Local())
+
+
+INTERRUPTED = """
+import multiprocessing
+import numpy as np
+from veilsum.learning.engines import ProcessEngine
+from veilsum.learning.federated import federated_averaging
+from veilsum.learning.linear import LinearClient
+
+def tell(index):
+    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+    return []
+
+client = LinearClient(
+    X=np.ones((9, 1)), y=np.ones(9), epochs=10**9, batch_size=1, learning_rate=0.1
+)
+federated_averaging(
+    [0.0, 0.0], [client, client], rounds=1, aggregator="plain", seed=0, dropouts=tell,
+    engine=ProcessEngine(processes=2),
+)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals reach no group of processes there")
+def test_an_interrupt_leaves_no_process():
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as main:
+        workers = [int(pid) for pid in main.stdout.readline().split()]
+        assert len(workers) == 2
+        os.killpg(main.pid, signal.SIGINT)  # As a terminal does: to all processes of the group.
+        _, complaints = main.communicate(timeout=60)
+    assert main.returncode == -signal.SIGINT
+    assert complaints.rstrip().endswith("KeyboardInterrupt")
+    assert "veilsum-worker" not in complaints
+    for pid in workers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_processes_carry_messages_by_the_transports_they_are_given(elsewhere):
+    carried = protocols.InMemoryTransport()
+    engine = ProcessEngine(processes=1, transports=lambda _: carried)
+    clients = [elsewhere.Witness(), elsewhere.Witness()]
+    engine.run(
+        clients,
+        protocols.Plain(),
+        lambda rounds: rounds.run(1, model=np.zeros(1), selected=[0, 1]),
+    )
+    assert carried.carried.total()
+
+
+def test_no_process_is_no_number_of_processes():
+    with pytest.raises(ValueError, match="processes: got 0, expected at least 1 or None"):
+        ProcessEngine(processes=0)

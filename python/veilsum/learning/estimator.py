@@ -15,15 +15,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Regressor"]
+__all__ = ["Estimator", "Regressor"]
 
 
-class Regressor(ABC):
-    """Parameters, checks of X and y, and the score of a regressor.
-
-    A subclass stores the arguments of its constructor unchanged under their own names, calls
-    `_check_training_data` first in ``fit``, and offers ``predict``, which calls `_check_features`.
-    """
+class Estimator:
+    """Parameters: a subclass stores its constructor's arguments unchanged under their own names."""
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002
         """Return the constructor's arguments.
@@ -65,6 +61,33 @@ class Regressor(ABC):
             setattr(self, name, value)
         return self
 
+    def __repr__(self) -> str:
+        changed = (
+            f"{name}={value!r}"
+            for name, value in self.get_params().items()
+            if value is not self._parameters()[name].default
+        )
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    @classmethod
+    def _parameters(cls) -> dict[str, inspect.Parameter]:
+        signature = inspect.signature(cls)
+        return dict(signature.parameters)
+
+    def _check_fitted(self, attribute: str) -> None:
+        """Check that ``fit`` has set an attribute."""
+        if not hasattr(self, attribute):
+            error = _sklearn_class("NotFittedError", ValueError)
+            raise error(f"this {type(self).__name__} is not fitted yet; call fit first")
+
+
+class Regressor(Estimator, ABC):
+    """Checks of X and y, and the score of a regressor.
+
+    A subclass calls `_check_training_data` first in ``fit``, and offers ``predict``, which calls
+    `_check_features`.
+    """
+
     @abstractmethod
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict the target of each row."""
@@ -92,14 +115,6 @@ class Regressor(ABC):
             return float(residual == 0)
         return 1 - residual / total
 
-    def __repr__(self) -> str:
-        changed = (
-            f"{name}={value!r}"
-            for name, value in self.get_params().items()
-            if value is not self._parameters()[name].default
-        )
-        return f"{type(self).__name__}({', '.join(changed)})"
-
     def __sklearn_tags__(self) -> Any:
         from sklearn.utils import RegressorTags, Tags, TargetTags
 
@@ -108,11 +123,6 @@ class Regressor(ABC):
             target_tags=TargetTags(required=True),
             regressor_tags=RegressorTags(),
         )
-
-    @classmethod
-    def _parameters(cls) -> dict[str, inspect.Parameter]:
-        signature = inspect.signature(cls)
-        return dict(signature.parameters)
 
     def _check_training_data(
         self, X: ArrayLike, y: ArrayLike
@@ -150,9 +160,7 @@ class Regressor(ABC):
     def _check_features(self, X: ArrayLike) -> NDArray[np.float64]:
         """Check that X has the features of the training data."""
         name = type(self).__name__
-        if not hasattr(self, "n_features_in_"):
-            error = _sklearn_class("NotFittedError", ValueError)
-            raise error(f"this {name} is not fitted yet; call fit first")
+        self._check_fitted("n_features_in_")
         self._check_names(_column_names(X))
         features = _as_table(X)
         if features.shape[1] != self.n_features_in_:

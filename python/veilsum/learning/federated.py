@@ -9,10 +9,12 @@ these vectors is opened, by any aggregator of `veilsum.protocols`.
 
 from __future__ import annotations
 
+import hashlib
+from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 from veilsum import protocols
 from veilsum.encoding import FixedPoint
 from veilsum.learning.engines import Engine, Rounds, Transports, resolve
+from veilsum.learning.network.optimizers import SGD, Optimizer, State
+from veilsum.learning.snapshot import Snapshot
 from veilsum.protocols.averaging import WeightedMean
 from veilsum.protocols.session import client_name
 
@@ -28,7 +32,9 @@ __all__ = [
     "UPDATE_ENCODING",
     "Client",
     "ClientHook",
+    "Pace",
     "Round",
+    "Snapshot",
     "federated_averaging",
     "require_rows",
 ]
@@ -39,7 +45,14 @@ UPDATE_ENCODING = FixedPoint.binary(20, bound=32.0)
 MAX_ROWS = 2**20
 """The most rows that a client may own unless it is said otherwise."""
 
-_SELECTION, _TRAINING = 0, 1
+Pace = Literal["constant", "linear"]
+"""How far the server's steps go from round to round: always as far, or falling evenly to nothing.
+
+The first round of a linear pace goes all the way, and one after the last would not move.
+"""
+
+_AVERAGE = SGD(1.0)
+_SELECTION, _TRAINING, _ARRIVAL = 0, 1, 2
 
 
 class Client(Protocol):
@@ -86,6 +99,10 @@ class Round:
         Seconds by (party, phase): ``("client-3", "train")``, and the aggregate's own.
     bytes : mapping of (str, str, Phase) to int
         Bytes by (sender, recipient, phase), as the aggregate has them.
+    state : tuple of ndarray
+        What the server's optimiser remembers after the round.
+    settings : mapping of str to str
+        What a `Snapshot` tells of the training.
     """
 
     index: int
@@ -97,6 +114,15 @@ class Round:
     integers: NDArray[Any]
     seconds: Mapping[tuple[str, str], float]
     bytes: Mapping[tuple[str, str, protocols.Phase], int]
+    state: State = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What the training goes on from, another time."""
+        return Snapshot(
+            round=self.index, weights=self.weights, state=self.state, settings=self.settings
+        )
 
 
 def federated_averaging(
@@ -107,6 +133,9 @@ def federated_averaging(
     aggregator: protocols.Aggregator | str,
     seed: int,
     fraction: float = 1.0,
+    wait_for: int | None = None,
+    server: Optimizer = _AVERAGE,
+    pace: Pace = "constant",
     encoding: FixedPoint = UPDATE_ENCODING,
     max_rows: int = MAX_ROWS,
     client_hook: ClientHook | None = None,
@@ -115,6 +144,8 @@ def federated_averaging(
     engine: Engine | None = None,
     evaluate: Callable[[NDArray[np.float64]], float] | None = None,
     callback: Callable[[Round], None] | None = None,
+    resume: Snapshot | None = None,
+    keep: int | None = None,
 ) -> tuple[Round, ...]:
     """Train a model by federated averaging.
 
@@ -124,6 +155,17 @@ def federated_averaging(
     the weights, moves the model; clients that are lost in between only cost their own update. What
     a client draws at random depends on `seed`, its index and the round alone, so that every
     aggregator sees the same updates.
+
+    With `server`, the average update is taken as the negative gradient of a step of an optimiser:
+    Reddi et al. (2021), "Adaptive federated optimization", Algorithm 2.
+
+    With `wait_for`, the server does not wait for all whom it asked: Chen, Golubchik and Paolieri
+    (2020), "Backdoor attacks on federated meta-learning", section 2, where this is M_min and
+    ``fraction * len(clients)`` is M_round. Here it is a simulation: in which order the clients
+    arrive is drawn from `seed` and the round, and those who come too late have trained for nothing.
+    On several machines the transport's deadlines decide. When fewer than `wait_for` are not among
+    the `dropouts`, the server has waited in vain, and goes on with those who came. How few may be
+    left is the aggregator's to say.
 
     What is opened each round, to whom the aggregator opens sums and to all who get the next model,
     is the survivors' average update and their number of rows. Nothing bounds what these averages
@@ -143,6 +185,12 @@ def federated_averaging(
         Seed of the choice of clients and of their training, not negative.
     fraction : float, default 1.0
         Part of the clients that is asked each round, above 0 and at most 1.
+    wait_for : int, optional
+        How many of them the server waits for, at least 1; for all by default.
+    server : Optimizer, default ``SGD(1.0)``
+        How the average update moves the model. The default adds it.
+    pace : {"constant", "linear"}, default "constant"
+        How far the server's steps go: see `Pace`.
     encoding : FixedPoint, default `UPDATE_ENCODING`
         Resolution and bound of one coordinate of an update.
     max_rows : int, default `MAX_ROWS`
@@ -156,22 +204,33 @@ def federated_averaging(
         ``transports(round)`` makes the transport that carries a round's messages.
     engine : Engine, optional
         Where the clients train and who carries the messages, in place of `transports`; in this
-        process by default. All engines open the same integers.
+        process by default. All engines open the same integers, from the same updates.
     evaluate : callable, optional
         RMSE of a model. It serves whoever watches and is no part of the protocol.
     callback : callable, optional
-        Called with each `Round` as it ends.
+        Called with each `Round` as it ends. ``Round.snapshot`` can be saved there.
+    resume : Snapshot, optional
+        Go on after the rounds of an earlier call, with rounds that are bit for bit those of a
+        training that nobody interrupted. Other settings that would change them are refused, so
+        that at a linear `pace` no rounds can be added; the aggregator, the engine and the bounds
+        may be others. That the clients and their data are the same is taken on trust, but for
+        their numbers of rows.
+    keep : int, optional
+        How many rounds are returned, the last ones; all by default. Each holds a model.
 
     Returns
     -------
     tuple of Round
-        The rounds in order; the weights of the last are the trained model.
+        The rounds in order; the weights of the last are the trained model. Empty if `resume` is of
+        the last round.
 
     Raises
     ------
+    TypeError
+        If `aggregator`, `engine`, `server` or `resume` is none.
     ValueError
-        If there is no client, an option is out of range, or both `transports` and `engine` are
-        given.
+        If there is no client, an option is out of range, both `transports` and `engine` are given,
+        or `resume` is of another training.
     BudgetExceeded
         If a coordinate of an update is not finite or above the bound of `encoding`.
     ProtocolError
@@ -199,6 +258,8 @@ def federated_averaging(
         raise ValueError(f"fraction: got {fraction}, expected above 0 and at most 1")
     if max_rows < 1:
         raise ValueError(f"max_rows: got {max_rows}, expected at least 1")
+    if keep is not None and keep < 1:
+        raise ValueError(f"keep: got {keep}, expected at least 1 or None")
     mean = WeightedMean(encoding=encoding, max_weight=max_rows)
     machine = protocols.resolve(aggregator)
     members = [client_hook(*pair) if client_hook else pair[1] for pair in enumerate(clients)]
@@ -213,30 +274,53 @@ def federated_averaging(
         _Trainer(client=client, index=index, mean=mean, seed=seed)
         for index, client in enumerate(members)
     ]
+    schedule = _Schedule(
+        clients=len(members),
+        asked=max(round(fraction * len(members)), 1),
+        wait_for=wait_for,
+        dropouts=dropouts,
+        seed=seed,
+    )
+    stride = _Stride(server=server, pace=pace, rounds=rounds)
+    settings = {
+        "seed": str(seed),
+        "rows of clients": _fingerprint([client.rows for client in members]),
+        "clients asked": str(schedule.asked),
+        "wait_for": str(wait_for),
+        "encoding's scale": str(encoding.scale),
+        "server": repr(server),
+        "pace": pace if pace == "constant" else f"{pace} over {rounds} rounds",
+    }
+    done, model, state = 0, weights, server.start(weights)
+    if resume is not None:
+        _require_same_training(resume, rounds=rounds, model=model, state=state, settings=settings)
+        done, model, state = resume.round, _frozen(resume.weights.copy()), resume.state
 
     def train(protected: Rounds) -> tuple[Round, ...]:
-        history: list[Round] = []
-        model = weights
-        for index in range(1, rounds + 1):
-            selected = _select(len(members), fraction, seed, index)
+        history: deque[Round] = deque(maxlen=keep)
+        reached, remembered = model, state
+        for index in range(done + 1, rounds + 1):
+            selected, dropped = schedule.of(index)
             aggregate, training = protected.run(
-                index, model=model, selected=selected, dropped=_lost(dropouts, index, selected)
+                index, model=reached, selected=selected, dropped=dropped
             )
-            step, rows = mean.decode(aggregate)
-            model = _frozen(model + step)
+            update, rows = mean.decode(aggregate)
+            reached, remembered = stride.moved(index, reached, update, remembered)
             train_seconds = {
                 (client_name(client), "train"): seconds for client, seconds in training.items()
             }
             record = Round(
                 index=index,
-                weights=model,
-                rmse=evaluate(model) if evaluate else None,
+                weights=reached,
+                rmse=evaluate(reached) if evaluate else None,
                 selected=selected,
                 survivors=aggregate.survivors,
                 rows=rows,
                 integers=aggregate.integers,
                 seconds=dict([*train_seconds.items(), *aggregate.seconds.items()]),
                 bytes=aggregate.bytes,
+                state=remembered,
+                settings=settings,
             )
             history.append(record)
             if callback:
@@ -244,6 +328,60 @@ def federated_averaging(
         return tuple(history)
 
     return resolve(engine, transports).run(trainers, machine, train)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Schedule:
+    """Who is asked in a round, and who does not answer in time."""
+
+    clients: int
+    asked: int
+    wait_for: int | None
+    dropouts: Callable[[int], Collection[int]] | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.wait_for is not None and not 1 <= self.wait_for <= self.asked:
+            raise ValueError(
+                f"wait_for: got {self.wait_for}, expected 1 to {self.asked}, as many clients as "
+                "are asked each round, or None for all of them"
+            )
+
+    def of(self, index: int) -> tuple[tuple[int, ...], list[int]]:
+        """Return whom a round asks, ascending, and those of them who are not counted."""
+        choice = _generator(self.seed, _SELECTION, index)
+        selected = sorted(choice.choice(self.clients, size=self.asked, replace=False).tolist())
+        vanished = set(self.dropouts(index)) if self.dropouts else set()
+        counted = set(selected) - vanished
+        if self.wait_for is not None:
+            arrivals = _generator(self.seed, _ARRIVAL, index).permutation(selected).tolist()
+            counted = set([one for one in arrivals if one in counted][: self.wait_for])
+        return tuple(selected), [client for client in selected if client not in counted]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stride:
+    """How average updates move the model."""
+
+    server: Optimizer
+    pace: Pace
+    rounds: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.server, type) or not isinstance(self.server, Optimizer):
+            raise TypeError(f"server: got {self.server!r}, expected an Optimizer, such as SGD(1.0)")
+        if self.pace not in get_args(Pace):
+            allowed = " or ".join(map(repr, get_args(Pace)))
+            raise ValueError(f"pace: got {self.pace!r}, expected {allowed}")
+
+    def moved(
+        self, index: int, model: NDArray[np.float64], update: NDArray[np.float64], state: State
+    ) -> tuple[NDArray[np.float64], State]:
+        """Return another model and another state, and leave those given as they are."""
+        pace = 1.0 if self.pace == "constant" else 1 - (index - 1) / self.rounds
+        moved, remembered = model.copy(), _copied(state)
+        self.server.step(moved, -update, remembered, pace=pace)
+        return _frozen(moved), remembered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,21 +431,58 @@ def require_rows(rows: int, max_rows: int) -> None:
         )
 
 
-def _select(clients: int, fraction: float, seed: int, index: int) -> tuple[int, ...]:
-    count = max(round(fraction * clients), 1)
-    chosen = _generator(seed, _SELECTION, index).choice(clients, size=count, replace=False)
-    return tuple(sorted(chosen.tolist()))
+def _require_same_training(
+    snapshot: Snapshot,
+    *,
+    rounds: int,
+    model: NDArray[np.float64],
+    state: State,
+    settings: Mapping[str, str],
+) -> None:
+    """Refuse a snapshot that another training would go on from.
+
+    Raises
+    ------
+    TypeError
+        If it is none.
+    ValueError
+        If the training was another, or has no such round.
+    """
+    if not isinstance(snapshot, Snapshot):
+        raise TypeError(
+            f"resume: got {type(snapshot).__name__}, expected a Snapshot; load files by "
+            "Snapshot.load"
+        )
+    if snapshot.round > rounds:
+        raise ValueError(
+            f"resume: got a snapshot of round {snapshot.round}, expected one of the {rounds} "
+            "rounds at most; ask for more rounds"
+        )
+    if snapshot.weights.shape != model.shape:
+        raise ValueError(
+            f"resume: got a model of shape {snapshot.weights.shape}, expected {model.shape}"
+        )
+    for name, value in settings.items():
+        if snapshot.settings.get(name) != value:
+            raise ValueError(
+                f"resume: its training had {name} {snapshot.settings.get(name)}, and this one has "
+                f"{value}; use the same settings, or begin anew"
+            )
+    if [(one.shape, one.dtype) for one in snapshot.state] != [(o.shape, o.dtype) for o in state]:
+        raise ValueError("resume: its state is not of this server's optimiser")
+
+
+def _fingerprint(numbers: Sequence[int]) -> str:
+    """Return 16 bits: enough to notice a mistake, too few to guess the numbers by."""
+    return hashlib.sha256(repr([int(number) for number in numbers]).encode()).hexdigest()[:4]
 
 
 def _generator(seed: int, *purpose: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=purpose))
 
 
-def _lost(
-    dropouts: Callable[[int], Collection[int]] | None, index: int, selected: Sequence[int]
-) -> list[int]:
-    vanished = set(dropouts(index)) if dropouts else set()
-    return [client for client in selected if client in vanished]
+def _copied(state: State) -> State:
+    return tuple(array.copy() for array in state)
 
 
 def _frozen(weights: NDArray[np.float64]) -> NDArray[np.float64]:
