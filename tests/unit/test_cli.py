@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 import veilsum
 from veilsum import cli
-from veilsum.cli import commands, endings
+from veilsum.cli import commands, endings, terminal
 from veilsum.errors import ProtocolError
 from veilsum.experiments import compare, figures
 
@@ -265,7 +265,7 @@ def test_what_makes_a_comparison_doubtful_is_a_warning(
 @pytest.mark.parametrize("columns", ["80", "60"])
 @pytest.mark.usefixtures("undrawn")
 def test_every_table_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
-    monkeypatch.setattr(commands, "_PIPE_WIDTH", int(columns))
+    monkeypatch.setattr(terminal, "PIPE_WIDTH", int(columns))
     lines = veil(*SMALL).stdout.splitlines()
     assert max(map(len, lines)) <= int(columns)
     for whole in ("Protocol ", "Paillier", "Expansion", "Client: protect"):
@@ -337,6 +337,27 @@ def program(tmp_path: Path, *arguments: str, **how: Any) -> subprocess.Completed
         check=False,
         **how,
     )
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, b"1"), ({"OPENBLAS_NUM_THREADS": "2"}, b"2")])
+def test_linear_algebra_has_one_thread_unless_told_otherwise(
+    tmp_path: Path, given: dict[str, str], expected: bytes
+) -> None:
+    code = (
+        "import os, sys; from veilsum import cli\n"
+        "assert 'numpy' not in sys.modules\n"
+        "try: cli.main()\n"
+        "finally: sys.stderr.write(os.environ['OPENBLAS_NUM_THREADS'])"
+    )
+    environment = {name: value for name, value in os.environ.items() if "_THREADS" not in name}
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--version"],
+        cwd=tmp_path,
+        capture_output=True,
+        env=environment | given,
+        check=False,
+    )
+    assert done.stderr == expected
 
 
 def test_an_unknown_kernel_is_one_line_and_exit_code_2(tmp_path: Path) -> None:

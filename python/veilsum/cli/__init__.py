@@ -1,11 +1,14 @@
 """The command ``veilsum``: a thin face over the floors below."""
 
+import os
 import signal
 import sys
 
 __all__ = ["main"]
 
 _LAB = frozenset({"typer", "rich", "matplotlib", "jinja2"})
+_BLAS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+"""Say how many threads linear algebra has, to libraries that are loaded afterwards."""
 
 
 def main() -> None:
@@ -17,6 +20,8 @@ def main() -> None:
 
 
 def _run() -> None:
+    for variable in _BLAS:  # matrices are small here: clients in processes of their own gain more
+        os.environ.setdefault(variable, "1")
     try:
         from veilsum.cli.commands import app
         from veilsum.cli.endings import guarded

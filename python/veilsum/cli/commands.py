@@ -3,42 +3,33 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
 from rich.table import Table
-from rich.text import Text
 
 from veilsum import __version__
 from veilsum.cli import flower
-from veilsum.cli.endings import failures, say, stop_unwritable, usage_errors
-from veilsum.cli.names import Engine, Protocol
+from veilsum.cli.endings import failures, say, usage_errors
+from veilsum.cli.meta import meta
+from veilsum.cli.names import Engine, Protocol, directory
+from veilsum.cli.terminal import console, print_tables, progress
 from veilsum.errors import InsecureKeyWarning
 from veilsum.experiments import compare as comparison
 from veilsum.experiments import report
 from veilsum.experiments import simulate as simulation
-from veilsum.experiments.grid import Grid
 from veilsum.experiments.lab import Problem
+from veilsum.experiments.options import PROTOCOLS
 from veilsum.experiments.output import REPORT, Draft, reserved
-from veilsum.experiments.results import PROTOCOLS, USUAL, Results, Settings
+from veilsum.experiments.results import USUAL, Results, Settings
 from veilsum.field import kernel_info
 from veilsum.learning import datasets
 
 _DEFAULTS = Settings()
 _SCALE = simulation.Settings()
-_PIPE_WIDTH = 110
 _FEW = 5
 _DATASETS = ", ".join(datasets.names())
 
@@ -75,7 +66,7 @@ def cpu() -> None:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in kernel_info().items():
         table.add_row(name, ", ".join(value) if isinstance(value, list) else str(value))
-    _console().print(table)
+    console().print(table)
 
 
 @app.command(short_help="Compare error, seconds, bytes and attacks under each protection.")
@@ -186,14 +177,14 @@ def compare(
                 features=features,
                 engine=str(engine),
             )
-            draft = stack.enter_context(reserved(_directory(output), report.kind()))
+            draft = stack.enter_context(reserved(directory(output), report.kind()))
             problem = comparison.prepare(settings)
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore", InsecureKeyWarning)
         for warning in _doubts(problem):
             say(f"warning: {warning}")
         results = _measure(problem, draft)
-    _print(report.summary(results), f"The report: {draft.output / REPORT}")
+    print_tables(report.summary(results), f"The report: {draft.output / REPORT}")
 
 
 @app.command(short_help="Estimate what masking costs for any number of clients, and run one round.")
@@ -248,20 +239,19 @@ def simulate(
                 seed=seed,
                 threads=threads,
             )
-            draft = stack.enter_context(reserved(_directory(output), simulation.kind()))
+            draft = stack.enter_context(reserved(directory(output), simulation.kind()))
             simulation.require_possible(settings)
-        with _progress() as bars:
+        with progress() as bars:
             results = simulation.run(settings, progress=bars)
         with usage_errors():
             draft.check()
         draft.write(lambda folder: simulation.fill(folder, results))
-    _print(simulation.summary(results), f"The data and the plot: {draft.output}")
+    print_tables(simulation.summary(results), f"The data and the plot: {draft.output}")
 
 
-def _directory(name: str) -> Path:
-    if not name.strip():
-        raise ValueError("output: got an empty name; name a directory")
-    return Path(name)
+app.command(short_help="Meta-learn across clients, federated beside centralised and untrained.")(
+    meta
+)
 
 
 def _check_dataset(name: str) -> None:
@@ -289,84 +279,9 @@ def _doubts(problem: Problem) -> Iterator[str]:
 
 
 def _measure(problem: Problem, draft: Draft) -> Results:
-    with _progress() as bars:
+    with progress() as bars:
         results = comparison.run(problem, progress=bars, files=draft.workshop / "engine")
         with usage_errors():
             draft.check()
         draft.write(lambda folder: report.fill(folder, results, progress=bars))
     return results
-
-
-class _Bars:
-    """One bar for each kind of work, made when the work begins."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
-
-    def __call__(self, work: str, done: int, total: int) -> None:
-        if work not in self._tasks:
-            self._tasks[work] = self._progress.add_task(work, total=total)
-        self._progress.update(self._tasks[work], completed=done)
-
-
-@contextmanager
-def _progress() -> Iterator[_Bars]:
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description:<28}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
-        yield _Bars(progress)
-
-
-def _print(tables: Iterator[tuple[str, Grid]], last: str) -> None:
-    try:
-        console = _console()
-        for title, grid in tables:
-            console.print(_fitting(console, title, grid))
-            console.print()
-        console.print(last, soft_wrap=True, markup=False)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        stop_unwritable(error, f"; {last[0].lower()}{last[1:]}")
-
-
-def _fitting(console: Console, title: str, grid: Grid) -> Table:
-    """Lay a grid out by rows, or by columns where its rows are too long for the terminal."""
-    table = _table(title, grid.head, grid.rows, grid.numbers)
-    if _width(console, table) <= console.width:
-        return table
-    head, *rows = zip(grid.head, *grid.rows, strict=True)
-    turned = _table(title, head, rows, frozenset(range(1, len(head))))
-    return min(table, turned, key=lambda layout: _width(console, layout))
-
-
-def _table(
-    title: str,
-    head: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    numbers: frozenset[int],
-) -> Table:
-    table = Table(title=Text(title), title_justify="left", title_style="bold")
-    for place, name in enumerate(head):
-        justify: Literal["left", "right"] = "right" if place in numbers else "left"
-        table.add_column(Text(name), justify=justify, overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return table
-
-
-def _width(console: Console, table: Table) -> int:
-    return console.measure(table, options=console.options.update(max_width=10_000)).maximum
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)

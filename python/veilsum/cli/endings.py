@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from typing import NoReturn
@@ -14,9 +14,10 @@ import typer
 
 from veilsum.errors import VeilsumError
 
-__all__ = ["failures", "guarded", "say", "stop", "stop_unwritable", "usage_errors"]
+__all__ = ["FAILED", "failures", "guarded", "say", "stop", "stop_unwritable", "usage_errors"]
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
+_NOTHING = "nothing was written"
 _ASCII = {"×": "x", "−": "-", "–": "-", "—": "-", "…": "..."}
 
 
@@ -71,14 +72,20 @@ def usage_errors() -> Iterator[None]:
 
 
 @contextmanager
-def failures() -> Iterator[None]:
-    """Stop with a message and an exit code at what went wrong."""
+def failures(*, interrupted: Callable[[], str] = lambda: _NOTHING) -> Iterator[None]:
+    """Stop with a message and an exit code at what went wrong.
+
+    Parameters
+    ----------
+    interrupted : callable
+        Says what is left of the work when somebody interrupts it.
+    """
     try:
         yield
     except (VeilsumError, OSError) as error:
         stop(str(error), FAILED)
     except KeyboardInterrupt:
-        stop("interrupted; nothing was written", INTERRUPTED)
+        stop(f"interrupted; {interrupted()}", INTERRUPTED)
 
 
 def stop(message: str, code: int) -> NoReturn:

@@ -1,8 +1,9 @@
-"""Names that several commands know."""
+"""Names that several commands know, and how they are checked."""
 
 from enum import StrEnum
+from pathlib import Path
 
-__all__ = ["Engine", "Protocol"]
+__all__ = ["Algorithm", "Engine", "Protocol", "Split", "directory"]
 
 
 class Protocol(StrEnum):
@@ -20,3 +21,39 @@ class Engine(StrEnum):
 
     LOCAL = "local"
     FLOWER = "flower"
+
+
+class Algorithm(StrEnum):
+    """A way to meta-learn by its name on the command line."""
+
+    REPTILE = "reptile"
+    MAML = "maml"
+    FOMAML = "fomaml"
+    BAYESIAN = "bayesian"
+    AMORTISED = "amortised"
+    MATCHING = "matching"
+    PROTOTYPES = "prototypes"
+
+
+class Split(StrEnum):
+    """A way to deal tasks out to clients by its name on the command line."""
+
+    CLASS = "class"
+    ALPHABET = "alphabet"
+    DIRICHLET = "dirichlet"
+    SLICES = "slices"
+    EVEN = "even"
+    GROUPS = "groups"
+
+
+def directory(name: str) -> Path:
+    """Return the output directory that an option names.
+
+    Raises
+    ------
+    ValueError
+        If the name is empty.
+    """
+    if not name.strip():
+        raise ValueError("output: got an empty name; name a directory")
+    return Path(name)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from math import comb
 from statistics import fmean, median
 
+from veilsum.experiments.grid import MINUS, shown
 from veilsum.experiments.results import (
     ATTACKS,
     BEFORE_SENDING,
     CHECKED,
     CORRECTED,
     INTERLEAVED,
-    MINUS,
     MISSING,
     PAPER,
     REFERENCE,
@@ -30,8 +30,15 @@ from veilsum.experiments.results import (
     matching,
     median_interval,
     ratio_interval,
-    shown,
     survivals,
+)
+from veilsum.experiments.verdict import (
+    CONFIRMED,
+    NOT_DECIDED,
+    NOT_MEASURED,
+    PARTLY,
+    REFUTED,
+    Verdict,
 )
 
 NEGLIGIBLE = 0.01
@@ -42,22 +49,6 @@ NOTICEABLE = 1.25
 """A factor of time from which something is called slower."""
 SIMILAR = 2.0
 """A factor of time up to which two things are called about the same."""
-
-CONFIRMED, PARTLY, REFUTED = "confirmed", "partly", "refuted"
-NOT_DECIDED, NOT_MEASURED = "not decided", "not measured"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """One claim of the paper and what the measurements say about it."""
-
-    claim: str
-    figure: int | None
-    title: str
-    paper: str
-    rule: str
-    outcome: str
-    words: str
 
 
 def verdicts(results: Results) -> tuple[Verdict, ...]:

@@ -19,7 +19,8 @@ from veilsum import field, protocols, shamir
 from veilsum.encoding import FixedPoint
 from veilsum.errors import ProtocolError
 from veilsum.experiments.environment import describe
-from veilsum.experiments.lab import BOUND, Lab, Problem, Progress, prepare, quiet
+from veilsum.experiments.lab import BOUND, Lab, Problem, prepare
+from veilsum.experiments.options import Progress, quiet
 from veilsum.experiments.results import (
     AFTER_SENDING,
     ATTACKS,

@@ -6,16 +6,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
+from veilsum.experiments.drawing import (
+    FAINT,
+    INK,
+    LABELS,
+    PROTOCOL_COLOURS,
+    blank,
+    entitle,
+    panels,
+    save,
+    share_y,
+)
+from veilsum.experiments.grid import shown
 from veilsum.experiments.results import (
     ATTACKS,
     CORRECTED,
@@ -38,27 +47,9 @@ from veilsum.experiments.results import (
     interval,
     matching,
     median_interval,
-    shown,
     survivals,
 )
 
-LABELS = {
-    "plain": "Plain",
-    "paillier": "Paillier",
-    "sharing": "Sharing",
-    "masking": "Masking",
-    "threshold_paillier": "Threshold Paillier",
-}
-
-COLOURS = ("#34558b", "#c8374f", "#16756f", "#e2a03f")
-_INK, _FAINT, _GRID = "#1f2937", "#6b7280", "#e5e7eb"
-_COLOURS = {
-    "plain": "#8a94a6",
-    "paillier": "#c8374f",
-    "sharing": "#16756f",
-    "masking": "#34558b",
-    "threshold_paillier": "#e2a03f",
-}
 _LINES: dict[str, dict[str, Any]] = {
     "plain": {"linewidth": 5.0, "alpha": 0.55, "solid_capstyle": "round"},
     "paillier": {"linewidth": 1.8},
@@ -67,7 +58,7 @@ _LINES: dict[str, dict[str, Any]] = {
     "threshold_paillier": {"linewidth": 0, "marker": "x", "markersize": 5.0},
 }
 _CENTRAL: dict[str, Any] = {
-    "color": _INK,
+    "color": INK,
     "linestyle": ":",
     "linewidth": 1.2,
     "label": "least squares, all rows",
@@ -91,28 +82,6 @@ _ATTACKS = dict(zip(ATTACKS, ("#34558b", "#c8374f", "#e2a03f", "#7a5195"), stric
 _TRAFFIC = {"sent": "Sent by one client", "carried": "On all links together"}
 _SOME_DIGITS = (1, 2, 3, 4, 6, 9)
 _RAMP = LinearSegmentedColormap.from_list("ramp", ("#16756f", "#e2a03f", "#c8374f", "#5b1a3a"))
-STYLE: Any = {
-    "font.family": "DejaVu Sans",
-    "font.size": 11,
-    "axes.titlesize": 11.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _FAINT,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.formatter.useoffset": False,
-    "grid.color": _GRID,
-    "text.color": _INK,
-    "xtick.color": _FAINT,
-    "ytick.color": _FAINT,
-    "legend.frameon": False,
-    "legend.fontsize": 9.5,
-}
-
-
 _NEEDS = {
     7: ("plain", "paillier"),
     8: ("paillier",),
@@ -143,26 +112,24 @@ def draw(number: int, results: Results, path: Path) -> None:
     path : Path
         The file to write.
     """
-    with mpl.rc_context(STYLE):
-        reason = missing(number, results)
-        figure = _said(f"Figure {number}: {reason}") if reason else FIGURES[number](results)
-        figure.savefig(path, dpi=150, facecolor="white")
+    reason = missing(number, results)
+    save(lambda: _said(f"Figure {number}: {reason}") if reason else FIGURES[number](results), path)
 
 
 def _said(line: str) -> Figure:
     figure = Figure(figsize=(7.4, 0.5))
-    figure.text(0.02, 0.5, line, va="center", color=_FAINT)
+    figure.text(0.02, 0.5, line, va="center", color=FAINT)
     return figure
 
 
 def _convergence(results: Results) -> Figure:
-    figure, axes = _panels("AB;CD", 6.6)
+    figure, axes = panels("AB;CD", 6.6)
     small, large = 2, results.settings.clients
     for name, clients in (("A", small), ("B", large)):
-        _title(axes[name], f"{clients} clients", "Iteration", "RMSE")
+        entitle(axes[name], f"{clients} clients", "Iteration", "RMSE")
         _protocol_curves(axes[name], list(matching(results.convergence, clients=clients)))
         axes[name].axhline(results.task.rmse_central, **_CENTRAL)
-    _share_y(axes["A"], axes["B"])
+    share_y(axes["A"], axes["B"])
     _protocol_legend(axes["A"], list(matching(results.convergence, clients=small)))
     _roughness(axes["C"], results)
     _deviation(axes["D"], results)
@@ -170,14 +137,14 @@ def _convergence(results: Results) -> Figure:
 
 
 def _roughness(axes: Axes, results: Results) -> None:
-    _title(axes, "Bumps, one dot a seed", "Clients", "Roughness of RMSE")
+    entitle(axes, "Bumps, one dot a seed", "Clients", "Roughness of RMSE")
     jitter = np.random.default_rng(0)
     for place, ensemble in enumerate(results.convergence_seeds):
         spots = place + jitter.uniform(-0.13, 0.13, len(ensemble.roughness))
-        axes.scatter(spots, ensemble.roughness, s=16, color=_COLOURS["plain"], alpha=0.8)
+        axes.scatter(spots, ensemble.roughness, s=16, color=PROTOCOL_COLOURS["plain"], alpha=0.8)
         mean, low, high = interval(ensemble.roughness)
         error = [[mean - low], [high - mean]]
-        axes.errorbar(place + 0.28, mean, error, fmt="o", color=_INK, capsize=4, markersize=5)
+        axes.errorbar(place + 0.28, mean, error, fmt="o", color=INK, capsize=4, markersize=5)
     axes.set_xticks(
         range(len(results.convergence_seeds)), [str(e.clients) for e in results.convergence_seeds]
     )
@@ -186,12 +153,12 @@ def _roughness(axes: Axes, results: Results) -> None:
 
 
 def _deviation(axes: Axes, results: Results) -> None:
-    _title(axes, "Rounding, beside its bound", "Iteration", "Distance of a coefficient")
+    entitle(axes, "Rounding, beside its bound", "Iteration", "Distance of a coefficient")
     run = next(iter(_of_interest(results, clients=results.settings.clients)), None)
     if run is None:
         return
-    axes.plot(range(1, len(run.deviation) + 1), run.deviation, color=_COLOURS[run.protocol])
-    axes.axhline(run.deviation_bound, color=_INK, linestyle="--", linewidth=1.2)
+    axes.plot(range(1, len(run.deviation) + 1), run.deviation, color=PROTOCOL_COLOURS[run.protocol])
+    axes.axhline(run.deviation_bound, color=INK, linestyle="--", linewidth=1.2)
     axes.annotate(
         "half a unit of the last digit",
         (0.02, run.deviation_bound),
@@ -205,21 +172,21 @@ def _deviation(axes: Axes, results: Results) -> None:
 
 
 def _seconds_by_iteration(results: Results) -> Figure:
-    figure, axes = _panels("AB", 3.9)
+    figure, axes = panels("AB", 3.9)
     for name, party in zip("AB", PARTIES, strict=True):
-        _title(axes[name], party.capitalize(), "Iteration", "Seconds")
+        entitle(axes[name], party.capitalize(), "Iteration", "Seconds")
         for run in _of_interest(results, clients=results.settings.clients):
             if run.protocol != "sharing":
                 series = _by_iteration(run, party)
                 axes[name].plot(
                     range(1, len(series) + 1),
                     series,
-                    color=_COLOURS[run.protocol],
+                    color=PROTOCOL_COLOURS[run.protocol],
                     linewidth=2,
                     label=LABELS[run.protocol],
                 )
         axes[name].set_yscale("log")
-    _share_y(axes["A"], axes["B"])
+    share_y(axes["A"], axes["B"])
     _legend(axes["A"], loc="center right")
     return figure
 
@@ -230,12 +197,12 @@ def _by_iteration(run: Run, party: str) -> list[float]:
 
 
 def _attacked_paillier(results: Results) -> Figure:
-    figure, axes = _panels("AB;CD", 6.6)
+    figure, axes = panels("AB;CD", 6.6)
     most = results.settings.most_malicious
     encrypted = list(matching(results.attacks, protocol="paillier"))
     plain = list(matching(results.attacks, protocol="plain"))
     for name, attack in zip("ABCD", ATTACKS, strict=True):
-        _title(axes[name], attack.capitalize(), "Iteration", "RMSE" if name in "AC" else "")
+        entitle(axes[name], attack.capitalize(), "Iteration", "RMSE" if name in "AC" else "")
         for run in escalating(encrypted, attack=attack):
             colour = _ramp(run.malicious, most)
             axes[name].plot(run.rmse, color=colour, linewidth=2.2, label=str(run.malicious))
@@ -249,18 +216,18 @@ def _attacked_paillier(results: Results) -> Figure:
 
 
 def _precision(results: Results) -> Figure:
-    figure, axes = _panels("AA;BC", 6.8)
+    figure, axes = panels("AA;BC", 6.8)
     runs = results.precision
     reference = first(results.convergence, protocol=REFERENCE, clients=results.settings.clients)
     if reference is not None:
         _distances(axes["A"], runs, reference)
-        axes["B"].axhline(reference.final, color=_INK, linestyle=":", label="without rounding")
+        axes["B"].axhline(reference.final, color=INK, linestyle=":", label="without rounding")
         _legend(axes["B"])
-    _title(axes["A"], "Distance from averaging without rounding", "Iteration", "RMSE, distance")
-    _title(axes["B"], "After the last iteration", "Decimal digits", "RMSE")
+    entitle(axes["A"], "Distance from averaging without rounding", "Iteration", "RMSE, distance")
+    entitle(axes["B"], "After the last iteration", "Decimal digits", "RMSE")
     _line(axes["B"], [run.digits for run in runs], [run.final for run in runs], "sharing")
     _log_when_wide(axes["B"], [[run.final for run in runs]])
-    _title(axes["C"], "Time of the protocol", "Decimal digits", "Milliseconds a round")
+    entitle(axes["C"], "Time of the protocol", "Decimal digits", "Milliseconds a round")
     paces = results.precision_pace
     middles, lows, highs = zip(*(median_interval(pace.seconds) for pace in paces), strict=True)
     spent = 1e3 * np.asarray(middles)
@@ -269,7 +236,7 @@ def _precision(results: Results) -> Figure:
         [pace.digits for pace in paces],
         spent,
         error,
-        color=_COLOURS["sharing"],
+        color=PROTOCOL_COLOURS["sharing"],
         marker="o",
         linewidth=2,
         capsize=3,
@@ -289,7 +256,7 @@ def _distances(axes: Axes, runs: Sequence[Run], reference: Run) -> None:
 
 def _attacked_sharing(results: Results) -> Figure:
     malice = results.settings.most_malicious > 0
-    figure = _page(9.6)
+    figure = blank(9.6)
     parts = figure.subfigures(2, 1, squeeze=False, height_ratios=(6.8, 2.8))
     curves, outcomes = parts.ravel()
     axes: dict[str, Axes] = curves.subplot_mosaic("AB;CC" if malice else "BB;CC")
@@ -302,7 +269,7 @@ def _attacked_sharing(results: Results) -> Figure:
 
 
 def _faulty_shares(axes: Axes, results: Results, *, y_label: str) -> None:
-    _title(axes, "Faulty shares, sums not refused", "Faulty shares of N", y_label)
+    entitle(axes, "Faulty shares, sums not refused", "Faulty shares of N", y_label)
     for fault, style in _FAULTS.items():
         runs = [run for run in escalating(results.faults, fault=fault) if not run.aborted]
         counts, last = [run.faulty for run in runs], [run.final for run in runs]
@@ -312,14 +279,14 @@ def _faulty_shares(axes: Axes, results: Results, *, y_label: str) -> None:
 
 
 def _survivals(axes: Axes, results: Results) -> None:
-    _title(axes, "What became of the sums", "Faulty shares of N", "")
+    entitle(axes, "What became of the sums", "Faulty shares of N", "")
     for row, outcomes in enumerate(survivals(results).values()):
         for faulty, outcome in outcomes.items():
             colour, sign = _OUTCOMES[outcome]
             axes.barh(row, 0.94, left=faulty - 0.47, height=0.86, color=colour)
             axes.annotate(sign, (faulty, row), ha="center", va="center", fontsize=10)
     axes.set_yticks(range(len(survivals(results))), list(survivals(results)))
-    axes.tick_params(axis="y", labelcolor=_INK, length=0)
+    axes.tick_params(axis="y", labelcolor=INK, length=0)
     axes.invert_yaxis()
     axes.grid(visible=False)
     axes.legend(
@@ -330,7 +297,7 @@ def _survivals(axes: Axes, results: Results) -> None:
 
 
 def _poisoned(axes: Axes, results: Results) -> None:
-    _title(axes, "Malicious clients", "Malicious clients", "RMSE")
+    entitle(axes, "Malicious clients", "Malicious clients", "RMSE")
     sharing = list(matching(results.attacks, protocol="sharing"))
     for attack in ATTACKS:
         runs = escalating(sharing, attack=attack)
@@ -341,7 +308,7 @@ def _poisoned(axes: Axes, results: Results) -> None:
 
 
 def _altered_over_time(axes: Axes, results: Results) -> None:
-    _title(axes, "Altered shares, first K opened", "Iteration", "RMSE")
+    entitle(axes, "Altered shares, first K opened", "Iteration", "RMSE")
     spare = results.settings.clients - results.settings.shares_needed
     calm, *altered = escalating(results.faults, fault=UNCHECKED)
     label = "none altered" + (f", or up to {spare} missing" if spare else "")
@@ -354,8 +321,8 @@ def _altered_over_time(axes: Axes, results: Results) -> None:
 
 
 def _number_of_shares(results: Results) -> Figure:
-    figure, axes = _panels("AB", 4.2)
-    _title(axes["A"], "Error", "Shares N", "RMSE, median")
+    figure, axes = panels("AB", 4.2)
+    entitle(axes["A"], "Error", "Shares N", "RMSE, median")
     lying = list(matching(results.holder_seeds, fault=WANDERING))
     fixed = [e for e in lying if e.threshold == results.settings.shares_needed]
     majority = [e for e in lying if e.threshold == e.shares // 2 + 1]
@@ -364,14 +331,14 @@ def _number_of_shares(results: Results) -> Figure:
     axes["A"].axhline(results.task.rmse_central, **_CENTRAL)
     _log_when_wide(axes["A"], [[median_interval(e.final)[0] for e in lying]])
     _legend(axes["A"])
-    _title(axes["B"], "Time", "Shares N", "Milliseconds an iteration")
+    entitle(axes["B"], "Time", "Shares N", "Milliseconds an iteration")
     runs = list(results.holders)
     for party, label, style in (("client", "a client", "-"), ("server", "server, holders", "--")):
         spent = [1e3 * (r.seconds(party) - r.seconds(party, "train")) for r in runs]
         axes["B"].plot(
             [run.shares for run in runs],
             spent,
-            color=_COLOURS["sharing"],
+            color=PROTOCOL_COLOURS["sharing"],
             linestyle=style,
             marker="o",
             label=label,
@@ -391,9 +358,11 @@ def _with_interval(axes: Axes, chosen: Sequence[Ensemble], colour: str, label: s
 
 
 def _protocols_under_attack(results: Results) -> Figure:
-    figure, axes = _panels("AB;CD", 6.6)
+    figure, axes = panels("AB;CD", 6.6)
     for name, attack in zip("ABCD", ATTACKS, strict=True):
-        _title(axes[name], attack.capitalize(), "Malicious clients", "RMSE" if name in "AC" else "")
+        entitle(
+            axes[name], attack.capitalize(), "Malicious clients", "RMSE" if name in "AC" else ""
+        )
         seeds = escalating(results.attack_seeds, attack=attack)
         axes[name].fill_between(
             [ensemble.malicious for ensemble in seeds],
@@ -409,7 +378,7 @@ def _protocols_under_attack(results: Results) -> Figure:
             axes[name].plot(
                 [run.malicious for run in runs],
                 [run.final for run in runs],
-                color=_COLOURS[protocol],
+                color=PROTOCOL_COLOURS[protocol],
                 marker=marker,
                 markersize=size,
                 linewidth=1 if len(runs) > 2 else 0,
@@ -421,10 +390,10 @@ def _protocols_under_attack(results: Results) -> Figure:
 
 
 def _seconds_by_phase(results: Results) -> Figure:
-    figure, axes = _panels("AB", 3.6)
+    figure, axes = panels("AB", 3.6)
     runs = _of_interest(results, clients=results.settings.clients)
     for name, party in zip("AB", PARTIES, strict=True):
-        _title(axes[name], party.capitalize(), "Milliseconds an iteration", "")
+        entitle(axes[name], party.capitalize(), "Milliseconds an iteration", "")
         _stack(axes[name], runs, party)
     handles = [Line2D([], [], color=_PHASES[p], linewidth=8, label=p) for p in PHASES]
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
@@ -450,17 +419,17 @@ def _stack(axes: Axes, runs: Sequence[Run], party: str) -> None:
 
 
 def _bytes(results: Results) -> Figure:
-    figure, axes = _panels("AB", 3.6)
+    figure, axes = panels("AB", 3.6)
     runs = _of_interest(results, clients=results.settings.clients)
     float32 = FLOAT32_BYTES * results.task.coefficients
     for name, way in zip("AB", _TRAFFIC, strict=True):
-        _title(axes[name], _TRAFFIC[way], "Bytes an iteration", "")
+        entitle(axes[name], _TRAFFIC[way], "Bytes an iteration", "")
         counts = [getattr(run, way) for run in runs]
-        colours = [_COLOURS[run.protocol] for run in runs]
+        colours = [PROTOCOL_COLOURS[run.protocol] for run in runs]
         axes[name].barh(range(len(runs)), counts, height=0.6, color=colours)
         axes[name].set_xscale("log")
         axes[name].set_xlim(float32 / 2, 2 * max([*counts, float32]))
-        axes[name].axvline(float32, color=_INK, linestyle=":", linewidth=1.2)
+        axes[name].axvline(float32, color=INK, linestyle=":", linewidth=1.2)
         words = [
             f"{LABELS[run.protocol]}\n{count:,.0f} B\n({shown(count / float32)}×)"
             for run, count in zip(runs, counts, strict=True)
@@ -468,27 +437,9 @@ def _bytes(results: Results) -> Figure:
         axes[name].set_yticks(range(len(runs)), words)
         axes[name].invert_yaxis()
         axes[name].grid(visible=False, axis="y")
-    handle = Line2D([], [], color=_INK, linestyle=":", label=f"model as float32: {float32:,} B")
+    handle = Line2D([], [], color=INK, linestyle=":", label=f"model as float32: {float32:,} B")
     figure.legend(handles=[handle], loc="outside lower center")
     return figure
-
-
-def _panels(mosaic: str, height: float) -> tuple[Figure, dict[str, Axes]]:
-    figure = _page(height)
-    axes: dict[str, Axes] = figure.subplot_mosaic(mosaic)
-    return figure, axes
-
-
-def _page(height: float) -> Figure:
-    engine = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, wspace=0.03, hspace=0.04)
-    return Figure(figsize=(7.4, height), layout=engine)
-
-
-def _title(axes: Axes, title: str, x_label: str, y_label: str) -> None:
-    axes.set_title(title)
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
 
 
 def _of_interest(results: Results, **wanted: object) -> list[Run]:
@@ -499,12 +450,14 @@ def _of_interest(results: Results, **wanted: object) -> list[Run]:
 def _protocol_curves(axes: Axes, runs: Sequence[Run]) -> None:
     for run in runs:
         if run.protocol in _LINES:
-            axes.plot(run.rmse, color=_COLOURS[run.protocol], **_LINES[run.protocol])
+            axes.plot(run.rmse, color=PROTOCOL_COLOURS[run.protocol], **_LINES[run.protocol])
 
 
 def _protocol_legend(axes: Axes, runs: Sequence[Run]) -> None:
     shown = [run.protocol for run in runs if run.protocol in _LINES]
-    handles = [Line2D([], [], color=_COLOURS[p], label=LABELS[p], **_LINES[p]) for p in shown]
+    handles = [
+        Line2D([], [], color=PROTOCOL_COLOURS[p], label=LABELS[p], **_LINES[p]) for p in shown
+    ]
     axes.legend(handles=[*handles, Line2D([], [], **_CENTRAL)], loc="upper right")
 
 
@@ -523,19 +476,11 @@ def _figure_legend(figure: Figure, axes: Axes, title: str | None) -> None:
 
 
 def _line(axes: Axes, x: Sequence[float], y: Sequence[float], protocol: str) -> None:
-    axes.plot(x, y, color=_COLOURS[protocol], marker="o", linewidth=2)
+    axes.plot(x, y, color=PROTOCOL_COLOURS[protocol], marker="o", linewidth=2)
 
 
 def _ramp(value: int, most: int) -> tuple[float, float, float, float]:
     return _RAMP(value / max(most, 1))
-
-
-def _share_y(left: Axes, right: Axes) -> None:
-    lows, highs = zip(left.get_ylim(), right.get_ylim(), strict=True)
-    for axes in (left, right):
-        axes.set_ylim(min(lows), max(highs))
-    right.tick_params(labelleft=False, which="both")
-    right.set_ylabel("")
 
 
 def _log_when_wide(axes: Axes, curves: Sequence[Sequence[float]]) -> None:

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from veilsum import field, protocols, shamir
 from veilsum.encoding import Digits, FixedPoint
 from veilsum.errors import DecodingError, InsufficientShares, ProtocolError
+from veilsum.experiments.options import Progress, quiet
 from veilsum.experiments.results import (
     FLOWER,
     INTERLEAVED,
@@ -79,13 +80,8 @@ _HOLDERS = 5
 PACES = 15
 """How often a round is timed, in turn with the rounds that it is compared with."""
 
-Progress = Callable[[str, int, int], None]
 Array = NDArray[np.float64]
 Item = TypeVar("Item")
-
-
-def quiet(work: str, done: int, total: int) -> None:
-    """Take a report of progress and do nothing with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
-from base64 import b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from veilsum.experiments import figures, lab
-from veilsum.experiments.claims import Verdict, verdicts
-from veilsum.experiments.grid import NONE, Grid
-from veilsum.experiments.lab import Progress, quiet
-from veilsum.experiments.output import DATA, REPORT, Kind, reserved
+from veilsum.experiments import figures, lab, options, page
+from veilsum.experiments.claims import verdicts
+from veilsum.experiments.drawing import LABELS
+from veilsum.experiments.grid import NONE, Grid, listed, shown
+from veilsum.experiments.options import Progress, quiet
+from veilsum.experiments.output import REPORT, Kind, reserved
 from veilsum.experiments.results import (
     ATTACKS,
     FAULTS,
@@ -30,20 +28,7 @@ from veilsum.experiments.results import (
     escalating,
     first,
     matching,
-    shown,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Section:
-    number: int
-    title: str
-    reading: str
-    image: str
-    grid: Grid | None
-    verdicts: tuple[Verdict, ...]
-    missing: str
-
 
 _READINGS = {
     6: (
@@ -132,7 +117,7 @@ def protocol_grid(results: Results) -> Grid:
             continue
         rows.append(
             (
-                figures.LABELS[name],
+                LABELS[name],
                 f"{small.final:.4g}",
                 f"{large.final:.4g}",
                 f"{setup.get(name, 0.0):.2f}",
@@ -163,9 +148,9 @@ def phase_grid(results: Results) -> Grid:
     runs = list(matching(results.convergence, clients=results.settings.clients))
     used = [place for place in places if any(run.seconds(*place) for run in runs)]
     rows = tuple(
-        (figures.LABELS[run.protocol], *(_milliseconds(run.seconds(*place)) for place in used))
+        (LABELS[run.protocol], *(_milliseconds(run.seconds(*place)) for place in used))
         for run in runs
-        if run.protocol in figures.LABELS
+        if run.protocol in LABELS
     )
     head = ("Protocol", *(f"{party.capitalize()}: {phase}" for party, phase in used))
     return Grid(head=head, rows=rows, numbers=frozenset(range(1, len(head))))
@@ -185,7 +170,7 @@ def attack_grid(results: Results) -> Grid:
             ours = list(matching(results.attacks, protocol=protocol))
             last = {run.malicious: f"{run.final:.4g}" for run in escalating(ours, attack=attack)}
             cells = tuple(last.get(count, NONE) for count in counts)
-            alike.setdefault(cells, []).append(figures.LABELS[protocol])
+            alike.setdefault(cells, []).append(LABELS[protocol])
         rows += [(attack, ", ".join(names), *cells) for cells, names in alike.items()]
     head = ("Attack", "Protocol", *map(str, counts))
     return Grid(head=head, rows=tuple(rows), numbers=frozenset(range(2, len(head))))
@@ -217,7 +202,7 @@ def dropout_grid(results: Results) -> Grid:
     """Return how many clients a round's sum counts, by how many were lost and when."""
     rows: dict[tuple[str, str], list[str]] = {}
     for lost in results.dropouts:
-        cells = rows.setdefault((figures.LABELS[lost.protocol], lost.moment), [])
+        cells = rows.setdefault((LABELS[lost.protocol], lost.moment), [])
         cells.append(f"{len(lost.counted)} counted" if lost.finished else "no sum")
     counts = dict.fromkeys(f"{lost.lost} lost" for lost in results.dropouts)
     return Grid(
@@ -273,7 +258,7 @@ def _facts(results: Results) -> list[tuple[str, str]]:
 
 def _engine_fact(results: Results) -> Iterator[tuple[str, str]]:
     if results.settings.engine == FLOWER:
-        numbers = _listed([str(number) for number in _CONVERGING])
+        numbers = listed([str(number) for number in _CONVERGING])
         yield (
             "Engine",
             f"Flower's simulation for the trainings of Figures {numbers}, which opened the same "
@@ -299,17 +284,14 @@ def command(settings: Settings) -> str:
     >>> command(Settings(protocols=("plain",), seed=7))
     'veilsum compare --protocol plain --seed 7'
     """
-    words = ["veilsum", "compare"]
-    for field in fields(Settings):
-        value = getattr(settings, field.name)
-        if value == field.default:
-            continue
-        option = "--" + field.name.replace("_", "-")
-        if field.name == "protocols":
-            words += [word for name in value for word in ("--protocol", name)]
-        else:
-            words += [option, str(value)]
-    return shlex.join(words)
+    return options.command("compare", _options(settings), _options(Settings()))
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    return {
+        "protocol" if field.name == "protocols" else field.name: getattr(settings, field.name)
+        for field in fields(Settings)
+    }
 
 
 def render(results: Results, images: dict[int, bytes]) -> str:
@@ -330,25 +312,24 @@ def render(results: Results, images: dict[int, bytes]) -> str:
     if results.faults:
         grids[10] = fault_grid(results)
     sections = [
-        _Section(
-            number=number,
-            title=title,
+        page.Section(
+            name=f"figure-{number}",
+            title=f"Figure {number}. {title}",
             reading=reading + _note(number, results),
-            image=b64encode(images[number]).decode(),
+            image=images[number],
             grid=grids.get(number),
             verdicts=tuple(v for v in judged if v.figure == number),
             missing=figures.missing(number, results),
         )
         for number, (title, reading) in _READINGS.items()
     ]
-    page = Environment(
-        loader=PackageLoader("veilsum.experiments"), autoescape=True, undefined=StrictUndefined
-    ).get_template("report.html.j2")
     return page.render(
+        "compare.html.j2",
+        environment=results.environment,
+        schema=SCHEMA,
         results=results,
         lab=lab,
-        schema=SCHEMA,
-        protocols=_listed([figures.LABELS[name] for name in results.settings.protocols]),
+        protocols=listed([LABELS[name] for name in results.settings.protocols]),
         facts=_facts(results),
         place=_place(results),
         protocol_grid=protocol_grid(results),
@@ -360,10 +341,6 @@ def render(results: Results, images: dict[int, bytes]) -> str:
         textbook_verdict=by_name["A14"],
         command=command(results.settings),
     )
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def image_name(number: int) -> str:
@@ -418,11 +395,16 @@ def fill(folder: Path, results: Results, *, progress: Progress = quiet) -> None:
     OSError
         When a file cannot be written.
     """
-    (folder / DATA).write_text(results.to_json(), encoding="utf-8")
-    images = {}
-    for done, number in enumerate(figures.FIGURES, 1):
-        path = folder / image_name(number)
-        figures.draw(number, results, path)
-        images[number] = path.read_bytes()
-        progress("Plots", done, len(figures.FIGURES))
-    (folder / REPORT).write_text(render(results, images), encoding="utf-8")
+    numbers = {image_name(number): number for number in figures.FIGURES}
+
+    def draw(name: str, path: Path) -> None:
+        figures.draw(numbers[name], results, path)
+
+    page.write(
+        folder,
+        document=results.to_json(),
+        images=numbers,
+        draw=draw,
+        render=lambda images: render(results, {numbers[name]: png for name, png in images.items()}),
+        progress=progress,
+    )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import fmean, median, stdev
 from typing import TypeVar
 
@@ -12,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veilsum.experiments.environment import Environment
+from veilsum.experiments.options import ENCRYPTED, require_protocols, within
+from veilsum.experiments.output import to_json
 
 SCHEMA = "veilsum.compare/3"
 """Name and version of the layout of ``results.json``; the number grows when a field changes."""
@@ -19,11 +20,9 @@ SCHEMA = "veilsum.compare/3"
 PAPER = ("plain", "paillier", "sharing")
 """The protocols that the paper compares."""
 
-PROTOCOLS = (*PAPER, "masking", "threshold_paillier")
 USUAL = (*PAPER, "masking")
 """What is compared unless it is said otherwise: threshold Paillier takes its time."""
 
-ENCRYPTED = ("paillier", "threshold_paillier")
 ATTACKS = ("label flip", "sign flip", "scaled", "random")
 MISSING = "missing"
 UNCHECKED = "altered, first K opened"
@@ -44,7 +43,6 @@ LOCAL, FLOWER = "local", "flower"
 ENGINES = (LOCAL, FLOWER)
 """Where clients train: in this process, or as nodes of Flower's simulation."""
 FLOAT32_BYTES = 4
-MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +56,7 @@ class Settings:
     target : str or None
         Column to predict; needed for a CSV file, refused for a shipped data set.
     protocols : tuple of str
-        Which of `PROTOCOLS` to run.
+        Which of `options.PROTOCOLS` to run.
     clients : int
         Clients of the large federation, at least 3; the small one always has 2.
     key_bits : int
@@ -101,26 +99,19 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse a setting outside its range with a message that names the option."""
-        unknown = [name for name in self.protocols if name not in PROTOCOLS]
-        if unknown or not self.protocols or len(set(self.protocols)) != len(self.protocols):
-            raise ValueError(
-                f"protocol: got {', '.join(self.protocols) or 'none'}; "
-                f"allowed are {', '.join(PROTOCOLS)}, each at most once"
-            )
-        _within("clients", self.clients, 3, 64)
-        if self.key_bits not in (1024, 2048, 3072):
-            raise ValueError(f"key-bits: got {self.key_bits}; allowed are 1024, 2048 and 3072")
+        require_protocols(self.protocols, key_bits=self.key_bits)
+        within("clients", self.clients, 3, 64)
         if self.threshold is not None:
-            _within("threshold", self.threshold, 1, self.clients)
+            within("threshold", self.threshold, 1, self.clients)
         if self.malicious is not None:
-            _within("malicious", self.malicious, 0, self.clients - 1)
-        _within("iterations", self.iterations, 4, 10_000)
-        _within("precision", self.precision, 1, 9)
-        _within("seed", self.seed, 0, 2**32 - 1)
-        _within("seeds", self.seeds, 2, 1000)
-        _within("features", self.features, 0, 10_000)
+            within("malicious", self.malicious, 0, self.clients - 1)
+        within("iterations", self.iterations, 4, 10_000)
+        within("precision", self.precision, 1, 9)
+        within("seed", self.seed, 0, 2**32 - 1)
+        within("seeds", self.seeds, 2, 1000)
+        within("features", self.features, 0, 10_000)
         if self.threads is not None:
-            _within("threads", self.threads, 1, 1024)
+            within("threads", self.threads, 1, 1024)
         if self.engine not in ENGINES:
             raise ValueError(f"engine: got {self.engine}; allowed are {', '.join(ENGINES)}")
 
@@ -138,11 +129,6 @@ class Settings:
     def most_malicious(self) -> int:
         """The largest number of malicious clients tried."""
         return (self.clients - 1) // 2 if self.malicious is None else self.malicious
-
-
-def _within(option: str, got: int, low: int, high: int) -> None:
-    if not low <= got <= high:
-        raise ValueError(f"{option}: got {got}; allowed are {low} to {high}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -351,7 +337,7 @@ class Results:
 
     def to_json(self) -> str:
         """Return the document of ``results.json``, with its schema first."""
-        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1, allow_nan=False) + "\n"
+        return to_json(SCHEMA, self)
 
 
 def matching(runs: Sequence[Some], **wanted: object) -> Iterator[Some]:
@@ -362,18 +348,6 @@ def matching(runs: Sequence[Some], **wanted: object) -> Iterator[Some]:
 def first(runs: Sequence[Some], **wanted: object) -> Some | None:
     """Return the first run whose attributes have the wanted values, or ``None``."""
     return next(matching(runs, **wanted), None)
-
-
-def shown(value: float) -> str:
-    """Return a figure with three digits, or whole when it is large, with a true minus sign.
-
-    Examples
-    --------
-    >>> shown(0.012345), shown(51234.5)
-    ('0.0123', '51,234')
-    """
-    figure = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return figure.replace("-", MINUS)
 
 
 def survivals(results: Results) -> dict[str, dict[int, str]]:

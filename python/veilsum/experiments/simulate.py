@@ -39,11 +39,11 @@ from veilsum.channel import (
     unseal,
 )
 from veilsum.encoding import FixedPoint
+from veilsum.experiments.drawing import COLOURS, STYLE
 from veilsum.experiments.environment import Environment, describe
-from veilsum.experiments.figures import COLOURS, STYLE
 from veilsum.experiments.grid import Grid
-from veilsum.experiments.lab import Progress, quiet
-from veilsum.experiments.output import DATA, Kind
+from veilsum.experiments.options import Progress, quiet, within
+from veilsum.experiments.output import DATA, Kind, finite
 from veilsum.protocols import InMemoryTransport, Masking, Message, masking
 from veilsum.protocols.masks import add_masks
 from veilsum.protocols.merkle import NODE_BYTES, MerkleTree, root_by_path
@@ -107,27 +107,22 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse a setting outside its range with a message that names the option."""
-        _within("clients", self.clients, 100, 10_000_000)
-        _within("parameters", self.parameters, 1, 100_000_000)
-        _within("corrupt", self.corrupt, 0.0, 0.49)
-        _within("dropout", self.dropout, 0.0, 0.49)
-        _within("security-bits", self.security_bits, 1, 128)
-        _within("seed", self.seed, 0, 2**32 - 1)
+        within("clients", self.clients, 100, 10_000_000)
+        within("parameters", self.parameters, 1, 100_000_000)
+        within("corrupt", self.corrupt, 0.0, 0.49)
+        within("dropout", self.dropout, 0.0, 0.49)
+        within("security-bits", self.security_bits, 1, 128)
+        within("seed", self.seed, 0, 2**32 - 1)
         if self.real:
-            _within("real", self.real, 3, 10_000)
+            within("real", self.real, 3, 10_000)
         if self.threads is not None:
-            _within("threads", self.threads, 1, 1024)
+            within("threads", self.threads, 1, 1024)
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """The powers of ten from 100 up to `clients`, and `clients`."""
         tens = (10**power for power in range(2, 8))
         return (*(ten for ten in tens if ten < self.clients), self.clients)
-
-
-def _within(option: str, got: float, low: float, high: float) -> None:
-    if not low <= got <= high:
-        raise ValueError(f"{option}: got {got}; allowed are {low} to {high}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +214,7 @@ class Results:
 
     def to_json(self) -> str:
         """Return the content of ``results.json``; infinite logarithms are null."""
-        document = {"schema": SCHEMA, **_finite(asdict(self))}
+        document = {"schema": SCHEMA, **finite(asdict(self))}
         for scale, entry in zip(self.scales, document["scales"], strict=True):
             entry["success"] = scale.success
         return json.dumps(document, indent=2, allow_nan=False) + "\n"
@@ -754,11 +749,3 @@ def fill(folder: Path, results: Results) -> None:
     """
     (folder / DATA).write_text(results.to_json(), encoding="utf-8")
     draw(results, folder / PLOT)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _finite(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

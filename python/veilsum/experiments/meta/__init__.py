@@ -1,0 +1,1 @@
+"""Federated meta-learning under every protocol, beside centralised and untrained networks."""
