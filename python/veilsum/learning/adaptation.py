@@ -9,7 +9,15 @@ from typing import Any, Literal, Protocol, get_args, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from veilsum.learning.network import Adam, CrossEntropy, Loss, Network, Optimizer, SquaredError
+from veilsum.learning.network import (
+    Adam,
+    CrossEntropy,
+    Forward,
+    Loss,
+    Network,
+    Optimizer,
+    SquaredError,
+)
 from veilsum.learning.network.losses import log_softmax
 from veilsum.learning.network.optimizers import State
 from veilsum.learning.tasks import Examples, Tasks
@@ -22,9 +30,9 @@ __all__ = [
     "Prediction",
     "Statistics",
     "as_queries",
+    "compared",
     "descend",
     "loss_of",
-    "one_by_one",
     "require_counts",
     "require_statistics",
     "spread",
@@ -255,7 +263,7 @@ class FineTuned:
         if self.statistics == "support":
             learned = self.network.forward(self.parameters, self.support.x).statistics
             return self.network.forward(self.parameters, x, statistics=learned).outputs
-        return one_by_one(self._alone, x)
+        return _one_by_one(self._alone, x)
 
     def _alone(self, x: Array) -> Array:
         together = np.concatenate([self.support.x, x], axis=1)
@@ -295,7 +303,34 @@ def as_queries(network: Network, x: ArrayLike) -> Array:
     return queries
 
 
-def one_by_one(answer: Callable[[Array], Array], x: Array) -> Array:
+def compared(
+    statistics: Statistics,
+    embed: Callable[[Array, tuple[Any, ...] | None], Forward],
+    compare: Callable[[Array, Array], Array],
+    *,
+    support: Array,
+    queries: Array,
+) -> Array:
+    """Answer queries by what their embeddings are beside those of the support set.
+
+    `embed` takes inputs, and statistics in place of their own; `compare` the embeddings of queries
+    and of the support set. Where queries go through the network with others ("alone" and
+    "transductive"), the support set is among them, as in training.
+    """
+
+    def together(x: Array) -> Array:
+        embedded = embed(np.concatenate([support, x], axis=1), None).outputs
+        return compare(embedded[:, support.shape[1] :], embedded[:, : support.shape[1]])
+
+    if statistics == "transductive":
+        return together(queries)
+    if statistics == "alone":
+        return _one_by_one(together, queries)
+    known = embed(support, None)
+    return compare(embed(queries, known.statistics).outputs, known.outputs)
+
+
+def _one_by_one(answer: Callable[[Array], Array], x: Array) -> Array:
     """Answer each query apart from the others."""
     answers = [answer(x[:, query : query + 1]) for query in range(x.shape[1])]
     return np.concatenate(answers, axis=1)

@@ -20,13 +20,13 @@ from veilsum.learning.adaptation import (
     Prediction,
     Statistics,
     as_queries,
+    compared,
     descend,
-    one_by_one,
     require_counts,
     require_statistics,
     spread,
 )
-from veilsum.learning.network import SGD, Adam, CrossEntropy, Network, Optimizer
+from veilsum.learning.network import SGD, Adam, CrossEntropy, Forward, Network, Optimizer
 from veilsum.learning.network.losses import log_softmax
 from veilsum.learning.tasks import Episodes, Examples, Tasks
 
@@ -279,22 +279,17 @@ class Matched:
         ValueError
             If the shape does not fit, there are no queries, or a number is NaN or infinite.
         """
-        return Prediction(log_softmax(self._scores(as_queries(self.network, x))))
+        scores = compared(
+            self.statistics,
+            self._embed,
+            self._compare,
+            support=self.support.x,
+            queries=as_queries(self.network, x),
+        )
+        return Prediction(log_softmax(scores))
 
-    def _scores(self, x: Array) -> Array:
-        if self.statistics == "transductive":
-            return self._together(x)
-        if self.statistics == "alone":
-            return one_by_one(self._together, x)
-        known = self.network.forward(self.parameters, self.support.x)
-        queries = self.network.forward(self.parameters, x, statistics=known.statistics)
-        return self._compare(queries.outputs, known.outputs)
-
-    def _together(self, x: Array) -> Array:
-        both = np.concatenate([self.support.x, x], axis=1)
-        embedded = self.network.forward(self.parameters, both).outputs
-        count = self.support.count
-        return self._compare(embedded[:, count:], embedded[:, :count])
+    def _embed(self, x: Array, statistics: tuple[Any, ...] | None) -> Forward:
+        return self.network.forward(self.parameters, x, statistics=statistics)
 
     def _compare(self, queries: Array, support: Array) -> Array:
         members = _members(self.support, self.network.dtype)

@@ -13,8 +13,8 @@ from veilsum.learning.adaptation import (
     Prediction,
     Statistics,
     as_queries,
+    compared,
     descend,
-    one_by_one,
     require_counts,
     require_statistics,
 )
@@ -406,7 +406,7 @@ class WeightSamples:
         mean, variance : ndarray, shape (tasks, classes, features + 1)
             Of the weights of each class; the last one is the intercept.
         """
-        return self._infer(self._embed(self.support.x).outputs)
+        return self._infer(self._embed(self.support.x, None).outputs)
 
     def predict(self, x: ArrayLike) -> Prediction:
         """Answer queries.
@@ -426,19 +426,14 @@ class WeightSamples:
         ValueError
             If the shape does not fit, there are no queries, or a number is NaN or infinite.
         """
-        queries = as_queries(self.network, x)
-        if self.statistics == "transductive":
-            return Prediction(self._together(queries))
-        if self.statistics == "alone":
-            return Prediction(one_by_one(self._together, queries))
-        known = self._embed(self.support.x)
-        asked = self._embed(queries, known.statistics)
-        return Prediction(self._answer(asked.outputs, known.outputs))
-
-    def _together(self, x: NDArray[Any]) -> Array:
-        embedded = self._embed(np.concatenate([self.support.x, x], axis=1)).outputs
-        count = self.support.count
-        return self._answer(embedded[:, count:], embedded[:, :count])
+        answers = compared(
+            self.statistics,
+            self._embed,
+            self._answer,
+            support=self.support.x,
+            queries=as_queries(self.network, x),
+        )
+        return Prediction(answers)
 
     def _answer(self, asked: NDArray[Any], known: NDArray[Any]) -> Array:
         """Return the logarithms of mean chances, over samples of the weights."""
@@ -448,7 +443,7 @@ class WeightSamples:
             np.logaddexp(total, log_softmax(means + deviations * noise), out=total)
         return total - math.log(len(self.noise))
 
-    def _embed(self, x: NDArray[Any], statistics: tuple[Any, ...] | None = None) -> Forward:
+    def _embed(self, x: NDArray[Any], statistics: tuple[Any, ...] | None) -> Forward:
         return _embed(self.network, self.parameters[: self.network.size], x, statistics)
 
     def _infer(self, known: NDArray[Any]) -> tuple[Array, Array]:
